@@ -29,6 +29,10 @@ EXTRAS = {
     "evals": ("matplotlib", "nltk", "rouge-score", "sacrebleu"),
     "openai": ("openai",),
     "lora": ("peft",),
+    "server": ("fastapi", "uvicorn", "prometheus-client"),
+    "mcp": ("mcp",),
+    "postgres": ("psycopg", "pgvector", "langgraph-checkpoint-postgres"),
+    "llamacpp": ("llama-cpp-python",),
     "mem0": ("mem0ai",),
 }
 
