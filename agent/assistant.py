@@ -8,7 +8,7 @@ The conversation so far is read back from the person's episodes, so a thread sur
 is forgotten with them.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event as Flag
@@ -107,12 +107,16 @@ class Assistant:
         assert self.last is not None, "a turn that ended without an error has a reply"
         return self.last
 
-    def events(self, text: str, *, thread: str = "chat") -> Generator["Event", None, None]:
-        """What happens in a turn: "recalled" with the memories, "piece" with text, "written"."""
+    def events(
+        self, text: str, *, thread: str = "chat", history: Sequence[Message] | None = None
+    ) -> Generator["Event", None, None]:
+        """What happens in a turn: "recalled" with the memories, "piece" with text, "written". `history` is
+        the conversation so far where the caller holds it; without it the memory does."""
         if not text.strip():
             raise UsageError("There is nothing to answer: the message is empty.")
         self._stop.clear()
-        turn = {"text": text, "thread": thread, "history": self._history(thread)}
+        so_far = self._history(thread) if history is None else list(history)
+        turn = {"text": text, "thread": thread, "history": so_far}
         last: dict[str, Any] = {}
         for mode, chunk in self.graph.stream(turn, stream_mode=["custom", "values"]):
             if mode == "custom":
