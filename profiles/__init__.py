@@ -1,1 +1,14 @@
-"""Who the person is: persona, traits, summaries, learning from feedback. Nothing is public here yet."""
+"""Who the person is: profile, persona, traits, and what is learnt of them from what they say and choose."""
+
+from mnemon.profiles.persona import Leaning, Persona
+from mnemon.profiles.plan import Plan, Steerable
+from mnemon.profiles.traits import Trait, TraitBank
+
+__all__ = [
+    "Leaning",
+    "Persona",
+    "Plan",
+    "Steerable",
+    "Trait",
+    "TraitBank",
+]
