@@ -17,6 +17,7 @@ from mnemon.memory.records import (
     Episode,
     Fact,
     Feedback,
+    Item,
     ProfileVersion,
     Quote,
     Record,
@@ -32,11 +33,14 @@ CLASSES: Mapping[RecordKind, type[Record]] = {
     "profile": ProfileVersion,
     "feedback": Feedback,
     "suppression": Suppression,
+    "item": Item,
 }
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_TIMES = frozenset({"time", "recorded_at", "superseded_at", "valid_from", "valid_to", "started", "ended"})
+_TIMES = frozenset(
+    {"time", "recorded_at", "superseded_at", "valid_from", "valid_to", "started", "ended", "made", "expires"}
+)
 _CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("episode", "role"): ROLES,
     ("fact", "kind"): FACT_KINDS,
@@ -138,6 +142,16 @@ def _number(value: object) -> float:
     return float(value)
 
 
+def _optional_number(value: object) -> float | None:
+    return None if value is None else _number(value)
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("expected an object")
+    return value
+
+
 def _time(value: object) -> datetime:
     time = datetime.fromisoformat(_text(value))
     if time.tzinfo is None:
@@ -185,7 +199,10 @@ def _reader(kind: str, field: "dataclasses.Field[Any]") -> Callable[[Any], objec
         "quotes": _quotes,
         "meta": _meta,
         "confidence": _number,
-        "rating": lambda value: None if value is None else _number(value),
+        "rating": _optional_number,
+        "ttl": _optional_number,
+        "content": _object,
+        "words": lambda value: None if value is None else _texts(value),
     }
     if field.name in named:
         return named[field.name]

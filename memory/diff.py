@@ -1,10 +1,11 @@
 """An event as a person reads it: what came, what went, what changed. Knows records, no store."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from mnemon.memory.records import Episode, Fact, Feedback, ProfileVersion, Record, Session
+from mnemon.memory.records import Episode, Fact, Feedback, Item, ProfileVersion, Record, Session
 from mnemon.memory.seams import Change, Event
 
 _QUIET = frozenset({"revision", "recorded_at", "superseded_at", "id", "position"})  # bookkeeping of a change
@@ -113,6 +114,9 @@ def described(record: Record) -> str:
             return _cut(f"profile of {record.recorded_at:%Y-%m-%d %H:%M} by {record.made_by or 'hand'}")
         case Feedback():
             return _cut(f"feedback on a {record.about}: {record.query}")
+        case Item():
+            place = "/".join((*record.namespace, record.name))
+            return _cut(f"item {place}: {json.dumps(dict(record.content), ensure_ascii=False)}")
         case _:
             return f"will not be learnt again: {record.id}"
 

@@ -2,6 +2,7 @@
 everything that was derived from it. Pure: records in, one operation out; nothing is read or written here.
 """
 
+import json
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,6 +15,7 @@ from mnemon.memory.records import (
     Episode,
     Fact,
     Feedback,
+    Item,
     ProfileVersion,
     Record,
     Reference,
@@ -35,6 +37,7 @@ class Holdings:
     sessions: Sequence[Session] = ()
     profiles: Sequence[ProfileVersion] = ()
     feedback: Sequence[Feedback] = ()
+    items: Sequence[Item] = ()
     images: Sequence[Record] = ()  # older states and what was taken back: what only the log holds
 
 
@@ -45,7 +48,8 @@ class Chosen(NamedTuple):
     facts: frozenset[str]
     others: frozenset[Reference] = (
         frozenset()
-    )  # summaries, profiles and feedback that hold the words themselves
+    )  # summaries, profiles, feedback and items that hold the words themselves
+    older: frozenset[Reference] = frozenset()  # items that held the words once: only the log still does
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +59,7 @@ class Forgotten:
     episodes: tuple[Episode, ...] = ()
     facts: tuple[Fact, ...] = ()  # the latest known revision of each claim that goes
     trimmed: tuple[Fact, ...] = ()  # claims that lose a quote or an end, as they are afterwards
-    others: tuple[Record, ...] = ()  # summaries, profile versions, feedback
+    others: tuple[Record, ...] = ()  # summaries, profile versions, feedback, items
     operations: tuple[Operation, ...] = field(default=(), repr=False)
 
     def __bool__(self) -> bool:
@@ -70,6 +74,7 @@ def named(target: str, holdings: Holdings) -> Chosen:
         return Chosen(
             frozenset(one.id for one in (*holdings.episodes, *holdings.images) if one.id == name),
             frozenset(one.id for one in (*holdings.facts, *holdings.images) if one.id == name),
+            frozenset(reference(one) for one in _items(holdings) if one.id == name),
         )
     words = set(_words(target))
     if not words:
@@ -78,15 +83,29 @@ def named(target: str, holdings: Holdings) -> Chosen:
         )
     everything: list[Record] = [*holdings.episodes, *holdings.facts, *_derived(holdings), *holdings.images]
     found = [one for one in everything if words <= set(_words(_prose(one)))]
+    items = {reference(one) for one in holdings.items if words <= set(_words(_prose(one)))}
     return Chosen(
         frozenset(one.id for one in found if isinstance(one, Episode)),
         frozenset(one.id for one in found if isinstance(one, Fact)),
-        frozenset(reference(one) for one in found if isinstance(one, Session | ProfileVersion | Feedback)),
+        frozenset(reference(one) for one in found if isinstance(one, Session | ProfileVersion | Feedback))
+        | items,
+        frozenset(reference(one) for one in found if isinstance(one, Item)) - items,
     )
 
 
 def _derived(holdings: Holdings) -> list[Session | ProfileVersion | Feedback]:
     return [*holdings.sessions, *holdings.profiles, *holdings.feedback]
+
+
+def _items(holdings: Holdings) -> list[Item]:
+    """The items, those that are only in the log, too."""
+    return [*holdings.items, *(one for one in holdings.images if isinstance(one, Item))]
+
+
+def _older(holdings: Holdings, images: Sequence[Reference]) -> list[Item]:
+    """Older states of items whose images go; they were embedded once."""
+    gone = set(images)
+    return [one for one in holdings.images if isinstance(one, Item) and reference(one) in gone]
 
 
 def _prose(record: Record) -> str:
@@ -101,6 +120,9 @@ def _prose(record: Record) -> str:
             return f"{record.body} {record.note}"
         case Feedback():
             return " ".join((record.query, record.note, *record.good, *record.bad))
+        case Item():
+            place = " ".join((*record.namespace, record.name, *(record.words or ())))
+            return f"{place} {json.dumps(dict(record.content), ensure_ascii=False)}"
         case _:
             return ""
 
@@ -137,7 +159,12 @@ def plan(
         trimmed=tuple(_latest(rewritten)),
         others=tuple(others),
         operations=(
-            Forget([reference(one) for one in doomed], rewritten, images, _hashes(doomed, holdings, texts)),
+            Forget(
+                [reference(one) for one in doomed],
+                rewritten,
+                images,
+                _hashes([*doomed, *_older(holdings, images)], holdings, texts),
+            ),
             # Only what was asked for itself is kept from coming back: a claim without words cannot.
             *(Put(Suppression(id=name, recorded_at=at)) for name in sorted(chosen.facts & gone)),
         ),
@@ -192,7 +219,8 @@ def _reopened(
 def _others(holdings: Holdings, chosen: Chosen, facts: Set[str]) -> list[Record]:
     """Summaries, profile versions and feedback that cite what goes or hold its words."""
     sessions = {episode.session for episode in holdings.episodes if episode.id in chosen.episodes}
-    return [one for one in _derived(holdings) if _cites(one, chosen, facts, sessions)]
+    cited: list[Record] = [one for one in _derived(holdings) if _cites(one, chosen, facts, sessions)]
+    return cited + [one for one in holdings.items if reference(one) in chosen.others]
 
 
 def _images(holdings: Holdings, chosen: Chosen, facts: Set[str]) -> list[Reference]:
@@ -208,6 +236,8 @@ def _images(holdings: Holdings, chosen: Chosen, facts: Set[str]) -> list[Referen
                 hit = one.id in gone or bool(quoted & chosen.episodes) or one.closed_by in gone
             case Session() | ProfileVersion() | Feedback():
                 hit = _cites(one, chosen, gone, frozenset())
+            case Item():
+                hit = reference(one) in chosen.others | chosen.older
             case _:
                 hit = False
         if hit:

@@ -231,6 +231,17 @@ class _Recorder:
         return vectors
 
 
+def embedded(
+    documents: Sequence[Document], factory: RetrieverFactory, embedder: StoredEmbedder | None
+) -> set[str]:
+    """The texts that a retriever embeds of these documents."""
+    recorder = _Recorder(embedder.dimension if embedder is not None else 1)
+    retriever = factory(recorder)
+    retriever.add(documents)
+    retriever.search(Query(text="x", k=1))  # some embed only when first asked
+    return recorder.texts
+
+
 class Index:
     """A retriever over one person's records and the version it stands at."""
 
@@ -272,11 +283,7 @@ class Index:
         """The texts that the retriever embeds of these records, found by letting it embed them with
         nothing."""
         documents = [document for record in records if (document := document_of(record)) is not None]
-        recorder = _Recorder(self._embedder.dimension if self._embedder is not None else 1)
-        retriever = self._factory(recorder)
-        retriever.add(documents)
-        retriever.search(Query(text="x", k=1))  # some embed only when first asked
-        return recorder.texts
+        return embedded(documents, self._factory, self._embedder)
 
     def reset(self) -> None:
         """Begin again at the next search."""

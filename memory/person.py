@@ -16,8 +16,9 @@ from mnemon.memory.diff import Diff, diff_of, differences
 from mnemon.memory.forgetting import Chosen, Forgotten, Holdings
 from mnemon.memory.indexing import Index, StoredEmbedder
 from mnemon.memory.inputs import Said, When, check_count, check_name, check_text, check_time, read_turns
+from mnemon.memory.items import Items
 from mnemon.memory.recall import Hit
-from mnemon.memory.records import Episode, Fact, Feedback, ProfileVersion, Record, Session, content_id
+from mnemon.memory.records import Episode, Fact, Feedback, Item, ProfileVersion, Record, Session, content_id
 from mnemon.memory.seams import (
     BlobNamed,
     DropVectors,
@@ -51,6 +52,7 @@ class Person:
         self._index = index
         self._embedder = embedder
         self._knowledge = Knowledge(parts.store, user)
+        self.items = Items(parts.store, user, parts.retriever, embedder, clock=parts.clock)
 
     def __repr__(self) -> str:
         return f"Person({self.user!r})"
@@ -382,14 +384,18 @@ class Person:
             sessions=self._all(Session, Select(kind="session")),
             profiles=self._all(ProfileVersion, Select(kind="profile")),
             feedback=self._all(Feedback, Select(kind="feedback")),
+            items=self._all(Item, Select(kind="item")),
             images=self._store.read(self.user, Images()),
         )
 
     def _plan(self, choose: Callable[[Holdings], Chosen]) -> tuple[int, Forgotten]:
         version = self._store.read(self.user, HeadOf()).version
         holdings = self._holdings()
-        plan = forgetting.plan(choose(holdings), holdings, at=self._parts.clock(), texts=self._index.texts)
+        plan = forgetting.plan(choose(holdings), holdings, at=self._parts.clock(), texts=self._texts)
         return version, plan
+
+    def _texts(self, records: Sequence[Record]) -> set[str]:
+        return self._index.texts(records) | self.items.texts(records)
 
     def _forget(self, action: str, choose: Callable[[Holdings], Chosen]) -> Forgotten:
         def attempt() -> Forgotten:

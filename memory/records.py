@@ -1,4 +1,4 @@
-"""What is remembered: episodes, sessions, facts, profile versions, feedback. Plain frozen data.
+"""What is remembered: episodes, sessions, facts, profile versions, feedback, items. Plain frozen data.
 
 Identity is content-addressed: the same turn (session, role, speaker, text, instant, occurrence) has the same
 id wherever it is written, so remembering it twice is one turn. Nothing here knows a database, a model or a
@@ -16,9 +16,9 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
-RecordKind = Literal["episode", "session", "fact", "profile", "feedback", "suppression"]
+RecordKind = Literal["episode", "session", "fact", "profile", "feedback", "suppression", "item"]
 Role = Literal["user", "assistant", "system", "tool"]
 FactKind = Literal["attribute", "preference", "relation", "event", "plan"]
 Status = Literal["current", "closed", "disputed"]
@@ -27,7 +27,7 @@ Scalar = str | int | float | bool | None
 FACT_KINDS: tuple[FactKind, ...] = ("attribute", "preference", "relation", "event", "plan")
 ROLES: tuple[Role, ...] = ("user", "assistant", "system", "tool")
 
-_ID = re.compile(r"[efspbx]-[a-z2-7]{26}\Z")
+_ID = re.compile(r"[efspbxi]-[a-z2-7]{26}\Z")
 
 
 def content_id(prefix: str, parts: Sequence[Scalar]) -> str:
@@ -216,7 +216,33 @@ class Suppression:
         return self.id
 
 
-Record = Episode | Session | Fact | ProfileVersion | Feedback | Suppression
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """What a program keeps about the person under a namespace and a name: any JSON object. `recorded_at` is
+    when it was written last."""
+
+    record_kind: ClassVar[RecordKind] = "item"
+
+    id: str
+    namespace: tuple[str, ...]
+    name: str
+    content: Mapping[str, Any] = field(hash=False)
+    words: tuple[str, ...] | None = None  # what it is searched by; None: all of its content; (): by nothing
+    made: datetime
+    recorded_at: datetime
+    ttl: float | None = None  # minutes from the last use to its end
+    expires: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        return self.id
+
+
+def item_id(namespace: Sequence[str], name: str) -> str:
+    return content_id("i", [*namespace, None, name])
+
+
+Record = Episode | Session | Fact | ProfileVersion | Feedback | Suppression | Item
 
 
 class Reference(NamedTuple):

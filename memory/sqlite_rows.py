@@ -19,6 +19,7 @@ CODES: dict[RecordKind, int] = {
     "profile": 4,
     "feedback": 5,
     "suppression": 6,
+    "item": 7,
 }
 KINDS: dict[int, RecordKind] = {code: kind for kind, code in CODES.items()}
 

@@ -20,7 +20,7 @@ from typing import Any, cast
 from mnemon.errors import DataError, StoreError, UsageError
 from mnemon.memory.codec import from_plain, to_plain
 from mnemon.memory.inputs import MAX_TEXT
-from mnemon.memory.records import Episode, Fact, Record, RecordKind, reference
+from mnemon.memory.records import Episode, Fact, Item, Record, RecordKind, reference
 from mnemon.memory.seams import MemoryStore, Operation, Put, Select
 from mnemon.memory.upkeep import evidence_problems, identity_problems
 
@@ -34,7 +34,11 @@ FILES: Mapping[str, RecordKind] = {
     "profiles.jsonl": "profile",
     "feedback.jsonl": "feedback",
     "suppressions.jsonl": "suppression",
+    "items.jsonl": "item",
 }
+SOMETIMES = frozenset(
+    {"items.jsonl"}
+)  # left out when it would be empty, as in exports before there were items
 MAX_BYTES = 4 << 30  # unpacked, all files together
 MAX_LINE = 8 * MAX_TEXT  # bytes; every character may be escaped as \uXXXX
 LARGE = 256 << 20  # unpacked; below it no ratio harms anybody, and somebody may repeat himself
@@ -83,9 +87,12 @@ def _write(store: MemoryStore, user: str, file: io.BufferedWriter, *, at: dateti
     files: dict[str, dict[str, int | str]] = {}
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, kind in FILES.items():
+            records = store.read(user, Select(kind=kind, revisions=True))
+            if name in SOMETIMES and not records:
+                continue
             digest, lines, size = hashlib.sha256(), 0, 0
             with archive.open(zipfile.ZipInfo(name, _STAMP), "w", force_zip64=True) as member:
-                for record in store.read(user, Select(kind=kind, revisions=True)):
+                for record in records:
                     line = json.dumps(to_plain(record), allow_nan=False).encode("ascii") + b"\n"
                     member.write(line)
                     digest.update(line)
@@ -106,7 +113,7 @@ def read(path: Path) -> list[Record]:
     try:
         with zipfile.ZipFile(path) as archive:
             files = _manifest(archive, path)
-            records = [record for name in FILES for record in _records(archive, name, files[name], path)]
+            records = [record for name in files for record in _records(archive, name, files[name], path)]
     except FileNotFoundError as error:
         raise DataError(
             f"There is no file {str(path)!r}.", hint="Give the zip that `mnemon export` wrote."
@@ -143,8 +150,9 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, dict[str, Any]]
     strange = sorted(set(names) - {MANIFEST, *FILES})
     if strange or len(names) != len(set(names)):
         raise _bad(path, f"it holds {strange[0]!r}" if strange else "it holds a file twice")
-    if MANIFEST not in names or set(names) != {MANIFEST, *FILES}:
-        raise _bad(path, f"it lacks {sorted({MANIFEST, *FILES} - set(names))[0]!r}")
+    lacking = sorted({MANIFEST, *FILES} - SOMETIMES - set(names))
+    if lacking:
+        raise _bad(path, f"it lacks {lacking[0]!r}")
     total = sum(member.file_size for member in members)
     packed = sum(member.compress_size for member in members)
     if total > MAX_BYTES or (total > LARGE and total > MAX_RATIO * packed):
@@ -160,9 +168,10 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, dict[str, Any]]
             hint="Upgrade mnemon: pip install --upgrade mnemon",
         )
     files = manifest.get("files")
-    if not isinstance(files, dict) or not all(isinstance(files.get(name), dict) for name in FILES):
+    held = [name for name in FILES if name in names]
+    if not isinstance(files, dict) or not all(isinstance(files.get(name), dict) for name in held):
         raise _bad(path, "its manifest does not list its files")
-    return cast(dict[str, dict[str, Any]], files)
+    return {name: cast(dict[str, Any], files[name]) for name in held}
 
 
 def _records(archive: zipfile.ZipFile, name: str, entry: Mapping[str, Any], path: Path) -> Iterator[Record]:
@@ -200,7 +209,7 @@ def _problems(records: Iterable[Record]) -> Iterator[str]:
     for episode in episodes.values():
         if len(episode.text) > MAX_TEXT:
             yield f"episode {episode.id}: it has {len(episode.text)} characters"
-    yield from identity_problems(list(episodes.values()))
+    yield from identity_problems(list(episodes.values()), [one for one in records if isinstance(one, Item)])
     for record in records:
         if isinstance(record, Fact):
             yield from evidence_problems(record, episodes)

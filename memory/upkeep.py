@@ -10,7 +10,7 @@ from datetime import datetime
 
 from mnemon.memory import forgetting
 from mnemon.memory.forgetting import Chosen, Holdings
-from mnemon.memory.records import Episode, Fact, ProfileVersion, Session, episode_id
+from mnemon.memory.records import Episode, Fact, Item, ProfileVersion, Session, episode_id, item_id
 from mnemon.memory.seams import Forget, MemoryStore, TotalsOf
 
 _MOST_EQUAL = 256  # equal turns in one batch that can be told to be themselves
@@ -28,6 +28,7 @@ class Stats:
     summaries: int
     profiles: int
     feedback: int
+    items: int
     events: int
     vectors: Mapping[str, int]  # by model
     first: datetime | None
@@ -73,6 +74,7 @@ def stats(store: MemoryStore, user: str, *, embedder: str, note: str) -> Stats:
         summaries=count("session", 0),
         profiles=count("profile", 0),
         feedback=count("feedback", 0),
+        items=count("item", 0),
         events=totals.events,
         vectors=totals.vectors,
         first=totals.first,
@@ -85,7 +87,7 @@ def stats(store: MemoryStore, user: str, *, embedder: str, note: str) -> Stats:
 
 def verify(store: MemoryStore, user: str, holdings: Holdings) -> Findings:  # noqa: ARG001
     problems = [f"database: {line}" for line in store.verify()]
-    problems += identity_problems(holdings.episodes)
+    problems += identity_problems(holdings.episodes, holdings.items)
     problems += [
         line for fact in holdings.facts for line in evidence_problems(fact, _by_id(holdings.episodes))
     ]
@@ -102,6 +104,7 @@ def verify(store: MemoryStore, user: str, holdings: Holdings) -> Findings:  # no
             holdings.sessions,
             holdings.profiles,
             holdings.feedback,
+            holdings.items,
         )
     )
     return Findings(checked=checked, problems=tuple(problems))
@@ -131,11 +134,18 @@ def _by_id(episodes: Sequence[Episode]) -> dict[str, Episode]:
     return {episode.id: episode for episode in episodes}
 
 
-def identity_problems(episodes: Sequence[Episode]) -> list[str]:
+def identity_problems(episodes: Sequence[Episode], items: Sequence[Item] = ()) -> list[str]:
     return [
-        f"episode {episode.id}: its words are not those it was given its id for"
-        for episode in episodes
-        if not _is_own(episode)
+        *(
+            f"episode {episode.id}: its words are not those it was given its id for"
+            for episode in episodes
+            if not _is_own(episode)
+        ),
+        *(
+            f"item {item.id}: its name is not the one it was given its id for"
+            for item in items
+            if item.id != item_id(item.namespace, item.name)
+        ),
     ]
 
 

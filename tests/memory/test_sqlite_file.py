@@ -145,12 +145,24 @@ class TestMigrations:
         assert [e.text for e in store.read("ana", Select(kind="episode"))] == ["before"]  # type: ignore[union-attr]
         assert store.describe()["backups"] == 1
         store.close()
-        (backup,) = tmp_path.glob("*.backup-v1-*")
+        (backup,) = tmp_path.glob(f"*.backup-v{len(MIGRATIONS)}-*")
         old = SqliteStore(backup)
         assert [e.text for e in old.read("ana", Select(kind="episode"))] == ["before"]  # type: ignore[union-attr]
         old.close()
         names = sqlite3.connect(path).execute("SELECT name FROM migrations ORDER BY number").fetchall()
-        assert names == [(MIGRATIONS[0].name,), ("m999_test",)]
+        assert names == [*((migration.name,) for migration in MIGRATIONS), ("m999_test",)]
+
+    def test_a_file_from_before_there_were_items_is_taken_over(self, tmp_path: Path) -> None:
+        path = tmp_path / "people.db"
+        old = SqliteStore(path, migrations=MIGRATIONS[:1])
+        old.apply("ana", [Put(turn("before"))], action="remember", at=NOW)
+        old.close()
+        store = SqliteStore(path)
+        assert [e.text for e in store.read("ana", Select(kind="episode"))] == ["before"]  # type: ignore[union-attr]
+        assert store.describe()["backups"] == 1
+        store.close()
+        with pytest.raises(StoreError, match="newer"):
+            SqliteStore(path, migrations=MIGRATIONS[:1])
 
     def test_opened_again_it_is_not_migrated_again(self, tmp_path: Path) -> None:
         path = tmp_path / "people.db"
@@ -174,7 +186,7 @@ class TestMigrations:
 
     def test_names_are_append_only(self) -> None:
         # A released migration keeps its name and place for ever.
-        assert [migration.name for migration in MIGRATIONS][:1] == ["m001_records_and_events"]
+        assert [migration.name for migration in MIGRATIONS][:2] == ["m001_records_and_events", "m002_items"]
         assert APPLICATION_ID == 0x6D6E656D
 
     def test_two_processes_may_create_one_file(self, tmp_path: Path) -> None:
