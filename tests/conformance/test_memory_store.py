@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from mnemon.memory import Episode, Fact, Feedback, MemoryStore, ProfileVersion, Quote, Session, SqliteStore
-from mnemon.memory.records import Reference, Suppression, content_id, episode_id, fact_id, reference
+from mnemon.memory.records import (
+    Item,
+    Reference,
+    Suppression,
+    content_id,
+    episode_id,
+    fact_id,
+    item_id,
+    reference,
+)
 from mnemon.memory.seams import (
     BlobNamed,
     ChangedAfter,
@@ -112,6 +121,17 @@ class TestRecords:
             ProfileVersion(id="p-1", body="{}", recorded_at=NOW, sources=("e-1",), note="first"),
             Feedback(id="b-1", about="reply", query="why?", recorded_at=NOW, good=("e-1",), rating=0.25),
             Suppression(id="f-1", recorded_at=NOW),
+            Item(
+                id=item_id(["notes"], "a"),
+                namespace=("notes",),
+                name="a",
+                content={"deep": [1, 2.5, None, {"text": "\ud800"}]},
+                words=("a", "b"),
+                made=NOW,
+                recorded_at=LATER,
+                ttl=1.5,
+                expires=LATER,
+            ),
         ]
         put(store, *records)
         for record in records:
