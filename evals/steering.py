@@ -9,7 +9,6 @@ A rule measures form, never whether the answer is right. Read `adherence` with `
 `rep-4`: short nonsense obeys "be brief".
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -18,12 +17,10 @@ from mnemon.evals.loading import Node, find_file, read_json
 from mnemon.evals.metrics import generation
 from mnemon.evals.prompting import prompt
 from mnemon.evals.seams import Case, Gold, History, Judge, Outcome, Question, Session, Turn
+from mnemon.profiles import measure_text
 
 BRIEF = 25  # words
 PLAIN, LEARNED = 4.5, 6.5  # mean letters in a word: of a children's book, of a law
-
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-_LIST_ITEM = re.compile(r"\s*(?:[-*•]|\d{1,2}[.)])\s+\S")
 
 
 class Form(NamedTuple):
@@ -35,26 +32,21 @@ class Form(NamedTuple):
 
 
 def _brief(reply: str) -> float:
-    words = len(_WORD.findall(reply))
+    words = measure_text(reply)["words"]
     return 0.0 if not words else min(1.0, BRIEF / words)
 
 
 def _list(reply: str) -> float:
-    lines = [line for line in reply.splitlines() if line.strip()]
-    items = sum(_LIST_ITEM.match(line) is not None for line in lines)
-    return items / len(lines) if items > 1 else 0.0
+    return measure_text(reply)["list_lines"]
 
 
 def _asking(reply: str) -> float:
-    return float(reply.rstrip().endswith("?"))
+    return measure_text(reply)["ends_asking"]
 
 
 def _plain(reply: str) -> float:
-    words = _WORD.findall(reply)
-    if not words:
-        return 0.0
-    mean = sum(map(len, words)) / len(words)
-    return min(1.0, max(0.0, (LEARNED - mean) / (LEARNED - PLAIN)))
+    mean = measure_text(reply)["letters_per_word"]
+    return min(1.0, max(0.0, (LEARNED - mean) / (LEARNED - PLAIN))) if mean else 0.0
 
 
 FORMS: Mapping[str, Form] = {
@@ -112,8 +104,8 @@ class Steering(Benchmark):
 
     def metrics(self, case: Case, outcome: Outcome, judge: Judge | None) -> Scores:  # noqa: ARG002  judge-free
         reply = answer_of(outcome).text
-        words = len(_WORD.findall(reply))
-        scores = Scores({"adherence": FORMS[case.gold.kind].adherence(reply), "words": float(words)}, {}, {})
+        words = measure_text(reply)["words"]
+        scores = Scores({"adherence": FORMS[case.gold.kind].adherence(reply), "words": words}, {}, {})
         if words > 1:
             scores.metrics["distinct_2"] = generation.distinct([reply], 2)
         if words > 3:
