@@ -20,6 +20,8 @@ from mnemon.errors import MnemonError
 # and imports nothing heavy at its top.
 AREAS = (
     "chat",
+    "serve",
+    "tokens",
     "memory",
     "models",
     "config",

@@ -1,0 +1,113 @@
+"""The application: routes, guard, desk and errors put together. Knows no sockets; `running` serves it."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+import mnemon
+from mnemon.agent.seams import ChatModel
+from mnemon.agent.server import chat_api, memory_api, meters, profile_api
+from mnemon.agent.server.access import Admin, Gatekeeper
+from mnemon.agent.server.desk import Desk
+from mnemon.agent.server.guard import LOCAL_NAMES, Guard
+from mnemon.agent.server.limits import Limits
+from mnemon.agent.server.meters import Meters
+from mnemon.agent.server.refusals import ErrorBody, answer_errors
+from mnemon.agent.server.tokens import TokenFile
+from mnemon.agent.server.wire import Json
+from mnemon.memory import Memory
+from mnemon.retrievers import Embedder
+
+PAGE = Path(__file__).parent / "page"  # the web page: static files, no build step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """Who may come in. On loopback names are checked instead of tokens; elsewhere tokens are required."""
+
+    tokens: TokenFile
+    required: bool = False
+    default_user: str = "me"
+    hosts: Sequence[str] = ()  # names beside localhost's that are answered
+    origins: Sequence[str] = ()  # sites whose pages may use this server
+
+
+@dataclass(kw_only=True)
+class _Served:
+    """What the routes reach."""
+
+    model: ChatModel
+    embedder: Embedder | None
+    memory: Memory
+    desk: Desk
+    most_tokens: int
+    started: int = field(default_factory=lambda: int(time.time()))
+
+
+def create_app(
+    memory: Memory,
+    model: ChatModel,
+    *,
+    door: Door,
+    embedder: Embedder | None = None,
+    limits: Limits | None = None,
+    page: Path = PAGE,
+) -> FastAPI:
+    """An ASGI application over one memory and one model. It ends every reply before it ends; closing the
+    memory is its caller's."""
+    limits = limits or Limits()
+    measured = Meters()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await desk.close()
+
+    app = FastAPI(
+        title="mnemon",
+        version=mnemon.__version__,
+        summary="A personal assistant that remembers you, on your own machine.",
+        docs_url=None,  # its pages load scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    desk = Desk(limits, measured, quiet=memory.consolidate_soon)
+    memory.also_erase(door.tokens.forget)
+    app.state.memory, app.state.desk, app.state.meters = memory, desk, measured
+    app.state.gatekeeper = Gatekeeper(door.tokens, required=door.required, default_user=door.default_user)
+    app.state.door = _Served(
+        model=model, embedder=embedder, memory=memory, desk=desk, most_tokens=limits.reply_tokens
+    )
+    app.include_router(chat_api.router)
+    app.include_router(memory_api.router)
+    app.include_router(profile_api.router)
+    _add_watching(app)
+    answer_errors(app)
+    names = None if door.required else frozenset({*LOCAL_NAMES, *(host.lower() for host in door.hosts)})
+    app.add_middleware(Guard, limits=limits, meters=measured, hosts=names, origins=door.origins)
+    if page.is_dir():
+        app.mount("/", StaticFiles(directory=page, html=True), name="page")
+    return app
+
+
+def _add_watching(app: FastAPI) -> None:
+    @app.get("/health", tags=["About"], response_model=dict[str, str])
+    async def health() -> Response:
+        """Whether the server answers. Needs no token, and says nothing of anybody."""
+        return Json({"status": "ok", "version": mnemon.__version__})
+
+    @app.get(
+        "/metrics",
+        tags=["About"],
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}}, "default": {"model": ErrorBody}},
+    )
+    async def metrics(_: Admin, request: Request) -> Response:
+        """Counts and times for Prometheus. For admins."""
+        return Response(request.app.state.meters.page(), media_type=meters.CONTENT_TYPE)

@@ -1,0 +1,149 @@
+"""`/api/profile` and `/api/feedback`: who the person is taken to be, and what they think of replies."""
+
+import json
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from mnemon.agent.server.access import ThePerson
+from mnemon.agent.server.memory_schema import Name, QuoteOut, Words
+from mnemon.agent.server.refusals import ErrorBody
+from mnemon.agent.server.wire import Json, plain
+from mnemon.memory import ProfileVersion
+
+router = APIRouter(prefix="/api", tags=["Profile"], responses={"default": {"model": ErrorBody}})
+
+
+class StatementOut(BaseModel):
+    """One thing that a profile says, and the words it rests on."""
+
+    section: str
+    text: str
+    quotes: list[QuoteOut]
+    said_at: str | None
+    sensitive: str
+
+
+class ProfileOut(BaseModel):
+    statements: list[StatementOut]
+    persona: dict[str, Any] | None
+
+
+class VersionOut(BaseModel):
+    """A profile as it was kept; `body` is what was kept."""
+
+    id: str
+    body: Any
+    recorded_at: str
+    sources: list[str]
+    made_by: str
+    note: str
+
+
+class Restore(BaseModel):
+    version: Name
+
+
+class Pair(BaseModel):
+    """Of two replies to a prompt, the person wants `chosen`."""
+
+    prompt: Words
+    chosen: Words
+    rejected: Words
+    how: Literal["chosen", "edited", "regenerated"] = "chosen"
+    why: Annotated[str, Field(max_length=10_000)] = ""
+
+
+class Rating(BaseModel):
+    """Thumbs for a reply that is remembered: `reply_id` is its id in the timeline."""
+
+    reply_id: Name
+    rating: Literal[1, -1]
+    why: Annotated[str, Field(max_length=10_000)] = ""
+
+
+class Used(BaseModel):
+    """Ids of hits that an answer used, and of those that only looked right: the person's ranking learns."""
+
+    query: Words
+    good: Annotated[list[Name], Field(max_length=100)] = []
+    bad: Annotated[list[Name], Field(max_length=100)] = []
+
+
+class FeedbackOut(BaseModel):
+    id: str
+    about: str
+    query: str
+    recorded_at: str
+    good: list[str]
+    bad: list[str]
+    rating: float | None
+    note: str
+
+
+@router.get("/profile", response_model=ProfileOut)
+def profile(
+    who: ThePerson, as_of: Annotated[str | None, Query(max_length=64, description="ISO 8601.")] = None
+) -> Response:
+    """Who the person is, as of everything that is remembered, or as they were taken to be then."""
+    return Json(_profile(who.profile(as_of=as_of)))
+
+
+@router.post("/profile/refresh", response_model=ProfileOut)
+def refresh(who: ThePerson) -> Response:
+    """Keep the profile as a new version, if it says something new."""
+    return Json(_profile(who.refresh_profile()))
+
+
+@router.get("/profile/versions", response_model=list[VersionOut])
+def versions(who: ThePerson) -> Response:
+    """Every version that was kept, oldest first."""
+    return Json([_version(one) for one in who.profiles()])
+
+
+@router.post("/profile/restore", response_model=ProfileOut)
+def restore(asked: Restore, who: ThePerson) -> Response:
+    """An older version is the profile again."""
+    return Json(_profile(who.restore_profile(asked.version)))
+
+
+@router.get("/feedback", response_model=list[FeedbackOut])
+def feedback(
+    who: ThePerson, about: Literal["retrieval", "reply", "pair", "profile"] | None = None
+) -> Response:
+    """What was chosen, rated, used and edited, oldest first."""
+    return Json(who.feedback_log(about))
+
+
+@router.post("/feedback/pair", response_model=FeedbackOut)
+def pair(asked: Pair, who: ThePerson) -> Response:
+    """Which of two replies the person prefers."""
+    return Json(who.feedback(asked.prompt, asked.chosen, asked.rejected, how=asked.how, why=asked.why))
+
+
+@router.post("/feedback/rating", response_model=FeedbackOut)
+def rating(asked: Rating, who: ThePerson) -> Response:
+    """Thumbs up or down for a reply."""
+    return Json(who.rate(asked.reply_id, asked.rating, why=asked.why or None))
+
+
+@router.post("/feedback/used", response_model=FeedbackOut)
+def used(asked: Used, who: ThePerson) -> Response:
+    """What of a recall was of use."""
+    return Json(who.keep_feedback("retrieval", asked.query, good=asked.good, bad=asked.bad))
+
+
+def _profile(view: Any) -> dict[str, Any]:
+    names = ("section", "text", "quotes", "said_at", "sensitive")
+    statements = [{name: getattr(one, name) for name in names} for one in view.statements]
+    return {"statements": statements, "persona": plain(getattr(view, "persona", None))}
+
+
+def _version(version: ProfileVersion) -> dict[str, Any]:
+    try:
+        body = json.loads(version.body)
+    except ValueError:  # kept through the library in a form of its own
+        body = version.body
+    return {**plain(version), "body": body}
