@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
-from typing import Literal, NamedTuple
+from typing import Literal
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _SENTENCE = re.compile(r"(?<=[.!?…])[\"'’”)\]]*\s+")
@@ -171,7 +171,8 @@ def _cue(name: str) -> Callable[[Reading], float]:
 Shape = Literal["log", "root", "plain"]
 
 
-class Measure(NamedTuple):
+@dataclass(frozen=True)
+class Measure:
     """How a text is counted, in what unit, and on which scale people tell two texts apart by it."""
 
     count: Callable[[Reading], float]
@@ -232,3 +233,8 @@ def measure_text(text: str) -> dict[str, float]:
     """Every measure of a text, by name; an empty text measures 0. A millisecond for a hundred words."""
     reading = Reading(text)
     return {name: float(measure.count(reading)) for name, measure in MEASURES.items()}
+
+
+def measure(name: str, text: str) -> float:
+    """One measure of a text, without the others."""
+    return float(MEASURES[name].count(Reading(text)))

@@ -1,6 +1,7 @@
 """The head: recovers tastes, is unsure where it has seen nothing, and is kept as plain lists."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,6 +45,29 @@ def test_mode_is_where_the_posterior_is_highest() -> None:
     top = log_posterior(head.mean)
     for _ in range(50):
         assert log_posterior(head.mean + RNG.normal(size=3) * 0.05) <= top
+
+
+def test_a_weight_counts_choices() -> None:
+    data = choices(8)
+    twice = Head.prior(3).fit([*data, *data], base=BASE, basis=BASIS)
+    heavy = Head.prior(3).fit([replace(one, weight=2.0) for one in data], base=BASE, basis=BASIS)
+    assert heavy.mean == pytest.approx(twice.mean, abs=1e-5)
+    assert heavy.covariance == pytest.approx(twice.covariance, abs=1e-5)
+    nothing = Head.prior(3).fit([replace(one, weight=0.0) for one in data], base=BASE, basis=BASIS)
+    assert nothing.mean == pytest.approx(np.zeros(3))
+    assert nothing.covariance == pytest.approx(np.eye(3))
+
+
+def test_choices_of_unequal_length_are_each_one_softmax() -> None:
+    few, many = choices(1)[0], choices(2)[1]
+    data = [Comparison(few.chosen, few.rejected[:1]), many]
+    mode = Head.prior(3).fit(data, base=BASE, basis=BASIS).mean
+    pull = np.zeros(3)  # at the mode, what the choices pull equals what the prior holds back
+    for one in data:
+        items = np.vstack([one.chosen, one.rejected])[:, :3]
+        chance = np.exp(items @ mode) / np.exp(items @ mode).sum()
+        pull += items[0] - chance @ items
+    assert pull == pytest.approx(mode, abs=1e-5)
 
 
 def test_doubt_shrinks_only_where_something_was_seen() -> None:

@@ -26,6 +26,7 @@ class Comparison:
 
     chosen: NDArray[np.floating]  # (D,)
     rejected: NDArray[np.floating]  # (n, D)
+    weight: float = 1.0  # how many clear choices it counts for: weak or old evidence counts for less than one
 
 
 @dataclass(frozen=True)
@@ -64,22 +65,24 @@ class Head:
         used = [comparison for comparison in comparisons if len(comparison.rejected)]
         if not used:
             return self
-        lists = []
-        for choice in used:  # the chosen stands first
-            items = np.concatenate([np.asarray(choice.chosen, np.float64)[None], choice.rejected])
-            lists.append((items @ base / temperature, items @ np.asarray(basis, np.float64) / temperature))
+        # All items in one table, each choice a run of rows with the chosen first.
+        items = np.concatenate([row for one in used for row in (one.chosen[None], one.rejected)])
+        first = np.cumsum([0] + [1 + len(one.rejected) for one in used[:-1]])
+        run = np.repeat(np.arange(len(used)), np.diff(np.append(first, len(items))))
+        weight = np.array([one.weight for one in used])
+        fixed = items @ np.asarray(base, np.float64) / temperature
+        moved = items @ np.asarray(basis, np.float64) / temperature
         precision = np.linalg.inv(self.covariance)
         a = self.mean.copy()
         hessian = precision
         for _ in range(STEPS):
-            gradient, hessian = -precision @ (a - self.mean), precision.copy()
-            for fixed, moved in lists:
-                scores = fixed + moved @ a
-                chance = np.exp(scores - scores.max())
-                chance /= chance.sum()
-                average = chance @ moved
-                gradient += moved[0] - average
-                hessian += (moved * chance[:, None]).T @ moved - np.outer(average, average)
+            scores = fixed + moved @ a
+            chance = np.exp(scores - np.maximum.reduceat(scores, first)[run])
+            chance /= np.add.reduceat(chance, first)[run]
+            average = np.add.reduceat(moved * chance[:, None], first)  # (choices, R)
+            gradient = weight @ (moved[first] - average) - precision @ (a - self.mean)
+            spread = (moved * (chance * weight[run])[:, None]).T @ moved
+            hessian = precision + spread - (average * weight[:, None]).T @ average
             step = np.linalg.solve(hessian, gradient)
             a = a + step * min(1.0, 3.0 / max(float(np.linalg.norm(step)), 1e-12))
             if float(np.abs(step).max()) < SETTLED:
