@@ -1,9 +1,10 @@
 """The edge to LangChain: any `ChatModel` of ours as a `BaseChatModel`, for any LangGraph agent to use.
 
-Types of LangChain stay in this module. Steering is chosen when the wrapper is made.
+Tools cross it in both directions. Types of LangChain stay in this module. Steering is chosen when the wrapper is made.
 """
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -11,9 +12,11 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.tools import StructuredTool
 from pydantic import ConfigDict
 
 from mnemon.agent.seams import DEFAULT_OPTIONS, ChatModel, Reply, ReplyOptions, ReplyStream
+from mnemon.agent.tools import TIMEOUT, Tool
 from mnemon.errors import UsageError
 
 if TYPE_CHECKING:
@@ -123,4 +126,41 @@ def usage_of(reply: Reply) -> UsageMetadata:
         input_tokens=usage.prompt_tokens,
         output_tokens=usage.completion_tokens,
         total_tokens=usage.prompt_tokens + usage.completion_tokens,
+    )
+
+
+def from_langchain(given: Any, *, acts: bool = False, timeout: float = TIMEOUT) -> Tool:
+    """A LangChain tool as ours. `metadata={"acts": True}` marks one that acts on the world."""
+    schema = given.tool_call_schema
+    parameters = schema if isinstance(schema, dict) else schema.model_json_schema()
+    # Tools made from coroutines alone refuse to be invoked without awaiting.
+    awaited = isinstance(given, StructuredTool) and given.func is None
+
+    def run(arguments: Mapping[str, Any]) -> object:
+        if awaited:
+            return asyncio.run(given.ainvoke(dict(arguments)))
+        return given.invoke(dict(arguments))
+
+    return Tool(
+        name=given.name,
+        description=given.description,
+        parameters=parameters,
+        run=run,
+        acts=acts or bool((given.metadata or {}).get("acts")),
+        timeout=timeout,
+    )
+
+
+def to_langchain(tool: Tool) -> StructuredTool:
+    """Our tool as LangChain's, for any agent of theirs."""
+
+    def run(**arguments: Any) -> object:
+        return tool.run(arguments)
+
+    return StructuredTool.from_function(
+        func=run,
+        name=tool.name,
+        description=tool.description,
+        args_schema=dict(tool.parameters),
+        metadata={"acts": tool.acts},
     )

@@ -15,7 +15,7 @@ JsonSchema = Mapping[str, Any]
 Finish = Literal["stop", "length"]
 
 # What a model can do beyond streaming text. Declared, so that the conformance suite can hold it to its word.
-Ability = Literal["seed", "json_schema", "usage", "log_likelihood", "steering"]
+Ability = Literal["seed", "json_schema", "usage", "log_likelihood", "steering", "tools"]
 
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 
@@ -58,12 +58,42 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToolSpec:
+    """What a model is told of a tool. `parameters` is the JSON schema of one object."""
+
+    name: str
+    description: str
+    parameters: JsonSchema
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolCall:
+    """A model's wish that a tool be run."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What came of a call, as a model may read it. `left_out` counts the characters that were cut off."""
+
+    call: ToolCall
+    text: str
+    ok: bool = True
+    left_out: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reply:
-    """A finished reply. `finish` is "length" when max_tokens cut it off."""
+    """A finished reply. `finish` is "length" when max_tokens cut it off. With `calls` it is not an answer
+    yet: the model wants these tools run first."""
 
     text: str
     finish: Finish = "stop"
     usage: Usage = field(default_factory=Usage)
+    calls: tuple[ToolCall, ...] = ()
 
 
 class ReplyStream(Iterator[str]):
@@ -128,6 +158,22 @@ class ChatModel(Protocol):
                 hint="Give more max_tokens, or a schema with maxLength and maxItems.",
             )
         return reply.text
+
+
+@runtime_checkable
+class ToolCaller(Protocol):
+    """A model that was taught to call tools, in its own form (ability "tools")."""
+
+    def stream_with_tools(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[ToolSpec],
+        observed: Sequence[Sequence[Observation]],
+        options: ReplyOptions,
+    ) -> ReplyStream:
+        """A reply or calls. `observed` holds what came of the calls so far, round by round."""
+        ...
 
 
 def check_messages(messages: Sequence[Message]) -> list[dict[str, str]]:
