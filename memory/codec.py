@@ -13,6 +13,7 @@ from typing import Any
 from mnemon.errors import DataError
 from mnemon.memory.records import (
     FACT_KINDS,
+    FEEDBACK_ABOUT,
     ROLES,
     Episode,
     Fact,
@@ -45,7 +46,7 @@ _CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("episode", "role"): ROLES,
     ("fact", "kind"): FACT_KINDS,
     ("fact", "status"): ("current", "closed", "disputed"),
-    ("feedback", "about"): ("retrieval", "reply", "pair"),
+    ("feedback", "about"): FEEDBACK_ABOUT,
 }
 
 
@@ -58,12 +59,16 @@ def from_microseconds(count: int) -> datetime:
     return _EPOCH + timedelta(microseconds=count)
 
 
-def pack(text: str) -> str | bytes:
+class Packed(bytes):
+    """Text that is not valid Unicode, as bytes: told by its type from bytes that are no text."""
+
+
+def pack(text: str) -> str | Packed:
     """Text as a medium of UTF-8 can hold it: as it is, or, with lone surrogates, as bytes."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
+        return Packed(text.encode("utf-8", "surrogatepass"))
     return text
 
 

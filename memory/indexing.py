@@ -27,7 +27,7 @@ from mnemon.memory.seams import (
     Select,
     VectorsOf,
 )
-from mnemon.memory.sqlite_vectors import half
+from mnemon.memory.sql_vectors import half
 from mnemon.retrievers import Document, Embedder, Query, Ranked, Retriever, Vectors
 
 RetrieverFactory = Callable[[Embedder | None], Retriever]

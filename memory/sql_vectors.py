@@ -1,25 +1,25 @@
-"""Derived embeddings in SQLite: runs of vectors in one row, so that a hundred thousand load in few reads.
+"""Derived embeddings as rows: runs of vectors in one row, so that a hundred thousand load in few reads.
 
 Values are float16: half the bytes, and a cosine moves by less than 0.001. What a caller keeps and what it
 reads later must agree, so `half` gives the same rounding to vectors that were just computed.
 """
 
-import sqlite3
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnemon.errors import StoreError
-from mnemon.memory import sqlite_reads
+from mnemon.memory import sql_reads
 from mnemon.memory.seams import KeepVectors, StoredVectors, VectorsOf
+from mnemon.memory.sql_rows import Connection
 
 HASH_BYTES = 16
 _RUN = 1024  # vectors in a row written in bulk
 _SMALL = 64  # single vectors gather in one row up to this many
 
 
-def keep(connection: sqlite3.Connection, person: int, operation: KeepVectors) -> None:
+def keep(connection: Connection, person: int, operation: KeepVectors) -> None:
     hashes, vectors = list(operation.hashes), operation.vectors
     if len(hashes) != len(vectors) or any(len(found) != HASH_BYTES for found in hashes):
         raise ValueError(f"{len(hashes)} hashes of {HASH_BYTES} bytes for {len(vectors)} vectors")
@@ -32,7 +32,7 @@ def keep(connection: sqlite3.Connection, person: int, operation: KeepVectors) ->
 
 
 def _append(
-    connection: sqlite3.Connection, person: int, model: str, hashes: list[bytes], values: NDArray[np.float16]
+    connection: Connection, person: int, model: str, hashes: list[bytes], values: NDArray[np.float16]
 ) -> None:
     room = _SMALL - len(hashes)
     small = None
@@ -55,9 +55,7 @@ def _append(
     )
 
 
-def drop(
-    connection: sqlite3.Connection, person: int, model: str | None, hashes: Sequence[bytes] | None
-) -> None:
+def drop(connection: Connection, person: int, model: str | None, hashes: Sequence[bytes] | None) -> None:
     """Drop one model's vectors or all, of the given texts or all."""
     where, values = "person = ?", [person]  # type: str, list[object]
     if model is not None:
@@ -88,9 +86,9 @@ def _split(names: bytes) -> list[bytes]:
     return [names[at : at + HASH_BYTES] for at in range(0, len(names), HASH_BYTES)]
 
 
-def read(connection: sqlite3.Connection, user: str, query: VectorsOf) -> StoredVectors:
+def read(connection: Connection, user: str, query: VectorsOf) -> StoredVectors:
     nothing = StoredVectors([], np.zeros((0, 0), dtype=np.float32))
-    known = sqlite_reads.person(connection, user)
+    known = sql_reads.person(connection, user)
     if known is None:
         return nothing
     wanted = None if query.hashes is None else set(query.hashes)

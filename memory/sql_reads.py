@@ -1,7 +1,6 @@
-"""The queries of `SqliteStore`, one function each. They only read, inside a snapshot that the store has
-opened."""
+"""The queries of the stores that speak SQL, one function each. They only read, inside a snapshot that the
+store has opened."""
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -22,7 +21,17 @@ from mnemon.memory.seams import (
     Totals,
     TotalsOf,
 )
-from mnemon.memory.sqlite_rows import CODES, COLUMNS, KINDS, Address, Row, Stored, from_image, from_row
+from mnemon.memory.sql_rows import (
+    CODES,
+    COLUMNS,
+    KINDS,
+    Address,
+    Connection,
+    Row,
+    Stored,
+    from_image,
+    from_row,
+)
 
 _KEYS_AT_ONCE = 400  # below SQLite's smallest limit on parameters
 
@@ -32,19 +41,19 @@ class Person(NamedTuple):
     head: Head
 
 
-def person(connection: sqlite3.Connection, user: str) -> Person | None:
+def person(connection: Connection, user: str) -> Person | None:
     found = connection.execute(
-        "SELECT number, version, epoch FROM persons WHERE user = ?", (user,)
+        'SELECT number, version, epoch FROM persons WHERE "user" = ?', (user,)
     ).fetchone()
     return None if found is None else Person(found[0], Head(found[1], found[2]))
 
 
-def head(connection: sqlite3.Connection, user: str, query: HeadOf) -> Head:  # noqa: ARG001
+def head(connection: Connection, user: str, query: HeadOf) -> Head:  # noqa: ARG001
     known = person(connection, user)
     return Head(0, 0) if known is None else known.head
 
 
-def select(connection: sqlite3.Connection, user: str, query: Select) -> list[Record]:
+def select(connection: Connection, user: str, query: Select) -> list[Record]:
     known = person(connection, user)
     if known is None:
         return []
@@ -75,7 +84,7 @@ def select(connection: sqlite3.Connection, user: str, query: Select) -> list[Rec
 
 
 def _rows(
-    connection: sqlite3.Connection,
+    connection: Connection,
     conditions: Sequence[str],
     values: Sequence[object],
     keys: Sequence[Stored] | None,
@@ -86,7 +95,8 @@ def _rows(
     if keys is not None:
         where += f" AND id IN ({', '.join('?' * len(keys))})"
         parameters += keys
-    way = "DESC" if query.newest_first else "ASC"
+    # Said in full, because databases differ in where nothing stands.
+    way = "DESC NULLS LAST" if query.newest_first else "ASC NULLS FIRST"
     order = ", ".join(f"{column} {way}" for column in ("time", "session", "place", "id", "revision"))
     statement = f"SELECT {COLUMNS} FROM records WHERE {where} ORDER BY {order}"
     if query.limit is not None:
@@ -96,7 +106,7 @@ def _rows(
 
 
 def _order(row: tuple[object, ...]) -> tuple[object, ...]:
-    """SQLite's own order of the columns above: nothing first, then numbers, text, bytes."""
+    """The order of the columns above: nothing first, then numbers, text, bytes."""
     _, name, revision, session, place, time = row[:6]
     return (
         *_ranked(time),
@@ -122,7 +132,7 @@ def _runs(keys: Sequence[Stored]) -> Iterator[list[Stored]]:
         yield run
 
 
-def log(connection: sqlite3.Connection, user: str, query: Log) -> list[Event]:
+def log(connection: Connection, user: str, query: Log) -> list[Event]:
     known = person(connection, user)
     if known is None:
         return []
@@ -146,7 +156,7 @@ def log(connection: sqlite3.Connection, user: str, query: Log) -> list[Event]:
     ]
 
 
-def images(connection: sqlite3.Connection, user: str, query: Images) -> list[Record]:  # noqa: ARG001
+def images(connection: Connection, user: str, query: Images) -> list[Record]:  # noqa: ARG001
     known = person(connection, user)
     if known is None:
         return []
@@ -157,7 +167,7 @@ def images(connection: sqlite3.Connection, user: str, query: Images) -> list[Rec
     return [from_row(Address(*row[:3]), from_image(row[3])) for row in rows]
 
 
-def _changes(connection: sqlite3.Connection, number: int, event: int) -> Iterator[Change]:
+def _changes(connection: Connection, number: int, event: int) -> Iterator[Change]:
     rows = connection.execute(
         "SELECT kind, id, revision, before FROM changes WHERE person = ? AND event = ?", (number, event)
     ).fetchall()
@@ -170,7 +180,7 @@ def _changes(connection: sqlite3.Connection, number: int, event: int) -> Iterato
         )
 
 
-def _after(connection: sqlite3.Connection, number: int, event: int, address: Address) -> Record | None:
+def _after(connection: Connection, number: int, event: int, address: Address) -> Record | None:
     following = connection.execute(
         "SELECT before FROM changes WHERE person = ? AND event > ? AND kind = ? AND id = ? AND revision = ? "
         "ORDER BY event LIMIT 1",
@@ -181,7 +191,7 @@ def _after(connection: sqlite3.Connection, number: int, event: int, address: Add
     return _now(connection, number, address)
 
 
-def _now(connection: sqlite3.Connection, number: int, address: Address) -> Record | None:
+def _now(connection: Connection, number: int, address: Address) -> Record | None:
     found = connection.execute(
         "SELECT session, place, time, recorded, superseded, body FROM records "
         "WHERE person = ? AND kind = ? AND id = ? AND revision = ?",
@@ -190,7 +200,7 @@ def _now(connection: sqlite3.Connection, number: int, address: Address) -> Recor
     return None if found is None else from_row(address, Row(*found))
 
 
-def changed_after(connection: sqlite3.Connection, user: str, query: ChangedAfter) -> CatchUp:
+def changed_after(connection: Connection, user: str, query: ChangedAfter) -> CatchUp:
     known = person(connection, user)
     if known is None:
         return CatchUp(Head(0, 0), [], [])
@@ -214,7 +224,7 @@ def changed_after(connection: sqlite3.Connection, user: str, query: ChangedAfter
     return CatchUp(known.head, present, gone)
 
 
-def totals(connection: sqlite3.Connection, user: str, query: TotalsOf) -> Totals:  # noqa: ARG001
+def totals(connection: Connection, user: str, query: TotalsOf) -> Totals:  # noqa: ARG001
     known = person(connection, user)
     if known is None:
         return Totals(records={}, sessions=0, events=0, vectors={}, first=None, last=None)
@@ -240,7 +250,7 @@ def totals(connection: sqlite3.Connection, user: str, query: TotalsOf) -> Totals
     )
 
 
-def blob(connection: sqlite3.Connection, user: str, query: BlobNamed) -> bytes | None:
+def blob(connection: Connection, user: str, query: BlobNamed) -> bytes | None:
     known = person(connection, user)
     if known is None:
         return None

@@ -1,12 +1,13 @@
 """One row per record: which of its fields are columns, and its body.
 
 A column is what a query filters or sorts by; it is left out of the body where it says the same exactly, so
-that a short turn costs few bytes. Knows SQLite's types, no connection.
+that a short turn costs few bytes. `Connection` is all that the SQL beside this asks of a database.
 """
 
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from mnemon.errors import StoreError
 from mnemon.memory.codec import dump, from_microseconds, from_plain, pack, to_microseconds, to_plain, unpack
@@ -24,6 +25,22 @@ CODES: dict[RecordKind, int] = {
 KINDS: dict[int, RecordKind] = {code: kind for kind, code in CODES.items()}
 
 Stored = str | bytes
+
+
+class Cursor(Protocol):
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """A transaction of a database that reads `?` as a parameter's place, as `sqlite3.Connection` does."""
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ..., /) -> Cursor: ...
+
+    def executemany(self, statement: str, parameters: Iterable[Sequence[Any]], /) -> Any: ...
 
 
 class Address(NamedTuple):

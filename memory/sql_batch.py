@@ -1,0 +1,275 @@
+"""One batch of operations as SQL, and the reader of every query: the same for each database that has these
+tables.
+
+A batch is one transaction and one event; the event log keeps the image before each change, which is all that
+diff and undo need. Knows rows and addresses; what the records mean is decided above.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+from mnemon.errors import UsageError
+from mnemon.memory import sql_reads, sql_vectors
+from mnemon.memory.codec import to_microseconds
+from mnemon.memory.records import Episode, Record, reference
+from mnemon.memory.seams import (
+    BlobNamed,
+    Change,
+    ChangedAfter,
+    ConflictError,
+    DropVectors,
+    Erase,
+    Event,
+    Forget,
+    HeadOf,
+    Images,
+    KeepBlob,
+    KeepVectors,
+    Log,
+    Operation,
+    Put,
+    Query,
+    Remove,
+    Select,
+    TotalsOf,
+    VectorsOf,
+)
+from mnemon.memory.sql_rows import (
+    COLUMNS,
+    Address,
+    Connection,
+    Row,
+    address_of,
+    from_row,
+    placed,
+    to_image,
+    to_row,
+)
+
+T = TypeVar("T")
+
+
+def answer(connection: Connection, user: str, query: Query[T]) -> T:
+    """The answer to a query, inside a snapshot that the store has opened."""
+    reader = _READERS.get(type(query))
+    if reader is None:
+        raise UsageError(f"unknown query {query!r}; expected one of mnemon.memory.seams")
+    return cast(T, reader(connection, user, query))
+
+
+_READERS: Mapping[type[Query[Any]], Callable[[Connection, str, Any], object]] = {
+    Select: sql_reads.select,
+    HeadOf: sql_reads.head,
+    Log: sql_reads.log,
+    Images: sql_reads.images,
+    ChangedAfter: sql_reads.changed_after,
+    TotalsOf: sql_reads.totals,
+    VectorsOf: sql_vectors.read,
+    BlobNamed: sql_reads.blob,
+}
+
+
+class Batch:
+    """One transaction's work for one person."""
+
+    def __init__(self, connection: Connection, user: str, *, at: datetime, action: str) -> None:
+        self._connection = connection
+        self._user = user
+        self._at = at
+        self._action = action
+        person = sql_reads.person(connection, user)
+        self._person = None if person is None else person.number
+        self._version, self._epoch = (0, 0) if person is None else person.head
+        self._changes: dict[Address, tuple[Row | None, Row | None]] = {}  # before the batch, now
+        self._places: dict[str | bytes, int] = {}
+        self._forgot = False
+        self.erased = False
+
+    @property
+    def left_traces(self) -> bool:
+        return self._forgot or self.erased
+
+    def run(self, operations: Sequence[Operation], *, if_version: int | None, undoes: int | None) -> Event:
+        if if_version is not None and if_version != self._version:
+            raise ConflictError(f"expected version {if_version}, found {self._version}")
+        for operation in operations:
+            self._apply(operation)
+        return self._finish(undoes)
+
+    def _apply(self, operation: Operation) -> None:
+        match operation:
+            case Put(record):
+                self._put(record)
+            case Remove(where):
+                self._write(address_of(where), None)
+            case Forget():
+                self._forget(operation)
+            case Erase():
+                self._erase()
+            case KeepVectors(epoch=epoch) | KeepBlob(epoch=epoch) if epoch not in (None, self._epoch):
+                return
+            case KeepVectors():
+                sql_vectors.keep(self._connection, self._number(), operation)
+            case DropVectors(model):
+                sql_vectors.drop(self._connection, self._number(), model, None)
+            case KeepBlob(name, body, _):
+                self._blob(name, body)
+
+    def _finish(self, undoes: int | None) -> Event:
+        """Write the event, if anything that counts has happened, and say what it was."""
+        changed = {address: pair for address, pair in self._changes.items() if pair[0] != pair[1]}
+        if self.erased or not (changed or self._forgot):
+            return Event(number=self._version, at=self._at, action=self._action)
+        person, number = self._number(), self._version + 1
+        run = self._connection.execute
+        run(
+            "UPDATE persons SET version = ?, epoch = epoch + ? WHERE number = ?",
+            (number, int(self._forgot), person),
+        )
+        run(
+            "INSERT INTO events VALUES (?, ?, ?, ?, ?, NULL, 1)",
+            (person, number, to_microseconds(self._at), self._action, undoes),
+        )
+        if undoes is not None:
+            run("UPDATE events SET undone_by = ? WHERE person = ? AND number = ?", (number, person, undoes))
+        self._connection.executemany(
+            "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                (person, number, *address, None if before is None else to_image(before))
+                for address, (before, _) in changed.items()
+            ),
+        )
+        return Event(
+            number=number,
+            at=self._at,
+            action=self._action,
+            undoes=undoes,
+            changes=tuple(_change(address, *pair) for address, pair in changed.items()),
+        )
+
+    # --- one operation each
+
+    def _put(self, record: Record) -> None:
+        address = address_of(reference(record))
+        row = to_row(record)
+        if isinstance(record, Episode):
+            if self._row(address) is not None:
+                return
+            row = placed(row, self._place(row, record.position))
+        self._write(address, row)
+
+    def _place(self, row: Row, wished: int) -> int:
+        assert row.session is not None
+        following = self._places.get(row.session)
+        if following is None:
+            last = self._connection.execute(
+                "SELECT max(place) FROM records WHERE person = ? AND kind = 1 AND session = ?",
+                (self._number(), row.session),
+            ).fetchone()[0]
+            following = 0 if last is None else last + 1
+        place = following
+        if 0 <= wished < following:
+            taken = self._connection.execute(
+                "SELECT 1 FROM records WHERE person = ? AND kind = 1 AND session = ? AND place = ?",
+                (self._number(), row.session, wished),
+            ).fetchone()
+            place = following if taken else wished
+        elif wished > following:
+            place = wished
+        self._places[row.session] = max(following, place + 1)
+        return place
+
+    def _row(self, address: Address) -> Row | None:
+        found = self._connection.execute(
+            "SELECT session, place, time, recorded, superseded, body FROM records "
+            "WHERE person = ? AND kind = ? AND id = ? AND revision = ?",
+            (self._number(), *address),
+        ).fetchone()
+        return None if found is None else Row(*found)
+
+    def _write(self, address: Address, row: Row | None) -> None:
+        """Set what stands under an address and remember what stood there."""
+        before = self._row(address)
+        where = (self._number(), *address)
+        run = self._connection.execute
+        if row is None:
+            run("DELETE FROM records WHERE person = ? AND kind = ? AND id = ? AND revision = ?", where)
+        elif before is None:
+            run(
+                f"INSERT INTO records(person, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*where, *row),
+            )
+        elif row != before:
+            run(
+                "UPDATE records SET session = ?, place = ?, time = ?, recorded = ?, superseded = ?, body = ? "
+                "WHERE person = ? AND kind = ? AND id = ? AND revision = ?",
+                (*row, *where),
+            )
+        first = self._changes[address][0] if address in self._changes else before
+        self._changes[address] = (first, row)
+
+    def _forget(self, operation: Forget) -> None:
+        gone = [address_of(found) for found in operation.references]
+        kept = [(address_of(reference(record)), to_row(record)) for record in operation.rewritten]
+        for address in gone:
+            self._write(address, None)
+        for address, row in kept:
+            self._write(address, row)
+        marked = [*gone, *(address for address, _ in kept)]
+        for address in marked:
+            del self._changes[address]
+        self._drop_images([*marked, *map(address_of, operation.images)])
+        sql_vectors.drop(self._connection, self._number(), None, operation.hashes)
+        # Snapshots and heads may hold the words in forms that nobody can look into; they are derived.
+        self._connection.execute("DELETE FROM blobs WHERE person = ?", (self._number(),))
+        self._forgot = True
+
+    def _drop_images(self, addresses: Sequence[Address]) -> None:
+        """One pass over the log, however many addresses there are."""
+        run = self._connection.execute
+        columns = "kind INTEGER, id TEXT, revision INTEGER, PRIMARY KEY (kind, id, revision)"
+        run(f"CREATE TEMP TABLE dropped ({columns})")
+        self._connection.executemany("INSERT INTO dropped VALUES (?, ?, ?) ON CONFLICT DO NOTHING", addresses)
+        hit = "person = ? AND (kind, id, revision) IN (SELECT kind, id, revision FROM dropped)"
+        run(
+            "UPDATE events SET whole = 0 "
+            f"WHERE person = ? AND number IN (SELECT event FROM changes WHERE {hit})",
+            (self._number(), self._number()),
+        )
+        run(f"DELETE FROM changes WHERE {hit}", (self._number(),))
+        run("DROP TABLE dropped")
+
+    def _erase(self) -> None:
+        if self._person is None:
+            return
+        for table in ("changes", "events", "records", "vectors", "blobs"):
+            self._connection.execute(f"DELETE FROM {table} WHERE person = ?", (self._person,))
+        self._connection.execute("DELETE FROM persons WHERE number = ?", (self._person,))
+        self._person, self._version, self.erased = None, 0, True
+        self._changes.clear()
+        self._places.clear()
+
+    def _blob(self, name: str, body: bytes | None) -> None:
+        self._connection.execute("DELETE FROM blobs WHERE person = ? AND name = ?", (self._number(), name))
+        if body is not None:
+            self._connection.execute("INSERT INTO blobs VALUES (?, ?, ?)", (self._number(), name, body))
+
+    def _number(self) -> int:
+        if self._person is None:
+            # A random epoch: a person erased and begun again is not mistaken for the one before.
+            (number,) = self._connection.execute(
+                'INSERT INTO persons("user", version, epoch) VALUES (?, 0, ?) RETURNING number',
+                (self._user, random.SystemRandom().getrandbits(53)),
+            ).fetchone()
+            self._person = int(number)
+        return self._person
+
+
+def _change(address: Address, before: Row | None, after: Row | None) -> Change:
+    return Change(
+        address.reference(),
+        None if before is None else from_row(address, before),
+        None if after is None else from_row(address, after),
+    )
