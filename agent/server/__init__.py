@@ -7,20 +7,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mnemon.agent.server.limits import Limits
-from mnemon.agent.server.tokens import Token, TokenFile
+from mnemon.agent.server.tokens import Token, TokenFile, is_loopback
 from mnemon.errors import MissingExtra
 
 if TYPE_CHECKING:
     from mnemon.agent.server.app import Door, create_app
-    from mnemon.agent.server.running import is_loopback, serve
+    from mnemon.agent.server.running import serve, serving
 
-__all__ = ["Door", "Limits", "Token", "TokenFile", "create_app", "is_loopback", "serve"]
+__all__ = ["Door", "Limits", "Token", "TokenFile", "create_app", "is_loopback", "serve", "serving"]
 
 _LAZY = {
     "Door": "mnemon.agent.server.app",
     "create_app": "mnemon.agent.server.app",
-    "is_loopback": "mnemon.agent.server.running",
     "serve": "mnemon.agent.server.running",
+    "serving": "mnemon.agent.server.running",
 }
 _OURS_TO_ASK_FOR = ("fastapi", "uvicorn", "prometheus_client", "starlette")
 

@@ -108,7 +108,8 @@ def body_of(error: Exception) -> tuple[int, dict[str, Any]]:
 def _body(
     message: str, type_: str, code: str, *, param: str | None = None, hint: str | None = None
 ) -> dict[str, Any]:
-    return {"error": {"message": message, "type": type_, "code": code, "param": param, "hint": hint}}
+    shown = f"{message} {hint}" if hint else message  # clients show the message and nothing else
+    return {"error": {"message": shown, "type": type_, "code": code, "param": param, "hint": hint}}
 
 
 def answer_errors(app: FastAPI) -> None:

@@ -1,14 +1,13 @@
 """Serving an application with uvicorn: sockets, slow clients, signals, a stop that loses nothing."""
 
 import asyncio
-import ipaddress
 import logging
 import signal
 import socket
 import threading
 from asyncio import TimerHandle, Transport
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from types import FrameType
 from typing import Any, cast
 
@@ -23,16 +22,6 @@ from mnemon.errors import UsageError
 _log = logging.getLogger("mnemon.server")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach that address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def serve(
     app: FastAPI,
     *,
@@ -44,26 +33,38 @@ def serve(
     """Serve until a signal comes. Then no more is taken on, what is being said is said to its end (for
     `grace_seconds`, then it ends where it stands and is kept), and only then this returns. `ready` is called
     with the address once requests are answered; port 0 is any that is free."""
-    limits = limits or Limits()
-    listening = _listen(host, port)
-    bound = listening.getsockname()[1]
-    config = uvicorn.Config(
-        app,
-        http=cast("type[asyncio.Protocol]", _protocol(limits.header_seconds)),
-        ws="none",
-        lifespan="on",
-        log_level="warning",
-        access_log=False,  # addresses of requests hold what people ask for
-        server_header=False,
-        timeout_keep_alive=30,
-        proxy_headers=False,
-    )
+    with closing(_listen(host, port)) as listening:
+        _Server(app, limits or Limits(), lambda: ready(_address(host, listening))).run(sockets=[listening])
+
+
+@contextmanager
+def serving(
+    app: FastAPI, *, host: str = "127.0.0.1", port: int = 0, limits: Limits | None = None
+) -> Iterator[str]:
+    """Serve from a thread inside a `with`, and give the address. Leaving it stops as `serve` does."""
+    with closing(_listen(host, port)) as listening:
+        started = threading.Event()
+        server = _Server(app, limits or Limits(), started.set)
+
+        def run() -> None:
+            try:
+                server.run(sockets=[listening])
+            finally:
+                started.set()  # also when it could not start: nobody waits for ever
+
+        thread = threading.Thread(target=run, name="mnemon-serving")
+        thread.start()
+        started.wait()
+        try:
+            yield _address(host, listening)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _address(host: str, listening: socket.socket) -> str:
     shown = f"[{host}]" if ":" in host else host
-    server = _Server(config, app.state.desk, limits, lambda: ready(f"http://{shown}:{bound}"))
-    try:
-        server.run(sockets=[listening])
-    finally:
-        listening.close()
+    return f"http://{shown}:{listening.getsockname()[1]}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -85,11 +86,22 @@ class _Server(uvicorn.Server):
     """uvicorn's, with a stop in our order: the door is closed first, and slow replies are ended before
     anything is cut off. A second signal ends the replies at once; they are kept as far as they came."""
 
-    def __init__(
-        self, config: uvicorn.Config, desk: Desk, limits: Limits, ready: Callable[[], object]
-    ) -> None:
-        super().__init__(config)
-        self._desk, self._limits, self._ready = desk, limits, ready
+    def __init__(self, app: FastAPI, limits: Limits, ready: Callable[[], object]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=cast("type[asyncio.Protocol]", _protocol(limits.header_seconds)),
+                ws="none",
+                lifespan="on",
+                log_level="warning",
+                access_log=False,  # the addresses of requests hold what people ask for
+                server_header=False,
+                timeout_keep_alive=30,
+                proxy_headers=False,
+            )
+        )
+        self._desk: Desk = app.state.desk
+        self._limits, self._ready = limits, ready
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @contextmanager

@@ -6,6 +6,7 @@ whoever reads it cannot use what is in it.
 
 import hashlib
 import hmac
+import ipaddress
 import json
 import os
 import secrets
@@ -42,6 +43,16 @@ def digest(secret: str) -> str:
     """A plain SHA-256, on purpose. Slow hashes protect words that people choose: 256 random bits cannot be
     guessed at any speed, and a slow hash would let anybody busy the server with wrong tokens."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach that address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class TokenFile:

@@ -1,10 +1,19 @@
 """`mnemon serve`: the assistant and the memory over HTTP. Everything it does is `mnemon.agent.server`'s."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mnemon.cli.output import DbOption, DeviceOption, EmbedderOption, JsonOption, ModelOption, console, note
+from mnemon.cli.output import (
+    DbOption,
+    DeviceOption,
+    EmbedderOption,
+    JsonOption,
+    ModelOption,
+    note,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from mnemon.agent.server import TokenFile
@@ -48,9 +57,7 @@ def serve(
     On loopback anybody on this machine may ask for anybody's memory; on any other address a token is wanted,
     made by `mnemon token new`. Ctrl-C stops when the replies that are being written have ended.
     """
-    from mnemon.agent import LocalChatModel
-    from mnemon.agent.server import Door, Limits, TokenFile, create_app, is_loopback
-    from mnemon.agent.server import serve as serve_app
+    from mnemon.agent.server import Limits, TokenFile, is_loopback
     from mnemon.settings import load_settings
 
     settings = load_settings(db=db, model=model, embedder=embedder, device=device)
@@ -58,30 +65,30 @@ def serve(
     required = require_token or not is_loopback(host)
     if required:
         _check_tokens(tokens, host)
+
+    from mnemon.agent import LocalChatModel
+    from mnemon.agent.server import Door, create_app
+    from mnemon.agent.server import serve as serve_app
+
     limits = Limits(at_once=at_once, waiting=waiting, grace_seconds=grace)
+    door = Door(
+        tokens=tokens,
+        required=required,
+        default_user=settings.user,
+        hosts=allow_host or (),
+        origins=allow_origin or (),
+    )
+
+    def ready(url: str) -> None:
+        if as_json:
+            print_json({"url": url, "db": settings.db, "tokens_required": required})
+            sys.stdout.flush()
+        note(f"mnemon answers on {url} · {settings.db} · Ctrl-C stops it")
+
     memory, chosen = _memory(settings)
     with memory:
-        app = create_app(
-            memory,
-            LocalChatModel.open(settings.model, device=settings.device),
-            embedder=chosen,
-            limits=limits,
-            door=Door(
-                tokens=tokens,
-                required=required,
-                default_user=settings.user,
-                hosts=allow_host or (),
-                origins=allow_origin or (),
-            ),
-        )
-
-        def ready(url: str) -> None:
-            if as_json:
-                import json
-
-                console().print(json.dumps({"url": url, "db": settings.db, "tokens_required": required}))
-            note(f"mnemon answers on {url} · {settings.db} · Ctrl-C stops it")
-
+        model_served = LocalChatModel.open(settings.model, device=settings.device)
+        app = create_app(memory, model_served, embedder=chosen, limits=limits, door=door)
         serve_app(app, host=host, port=port, limits=limits, ready=ready)
 
 

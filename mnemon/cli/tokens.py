@@ -44,16 +44,8 @@ def new(
 def list_(db: DbOption = None, as_json: JsonOption = False) -> None:
     """The tokens there are, without their secrets."""
     tokens = _file(db).all()
-    data = [
-        {
-            "id": one.id,
-            "user": one.user,
-            "admin": one.is_admin,
-            "created_at": one.created_at,
-            "note": one.note,
-        }
-        for one in tokens
-    ]
+    shown = ("id", "user", "is_admin", "created_at", "note")
+    data = [{name: getattr(one, name) for name in shown} for one in tokens]
     emit(data, as_json=as_json, human=lambda _: _show(tokens))
 
 
