@@ -19,6 +19,7 @@ from mnemon.agent.seams import ChatModel, Message, Reply, ReplyOptions, Usage
 from mnemon.agent.speaker import speaker_for
 from mnemon.errors import UsageError
 from mnemon.memory import Memory, Person
+from mnemon.profiles import PatternProfiler
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -90,8 +91,8 @@ class Assistant:
         from mnemon.agent.local import LocalChatModel
 
         if isinstance(model, str):
-            model = LocalChatModel.open(model, device=device)
-        person = Memory.open(db).for_user(user)
+            model = LocalChatModel.open(model, device=device, engine=engine)
+        person = Memory.open(db, profiler=PatternProfiler()).for_user(user)
         return cls(person, model, options=options, grounding=grounding, use_memory=use_memory)
 
     def stream(self, text: str, *, thread: str = "chat") -> Iterator[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 from mnemon.errors import ModelError, UsageError
 from mnemon.memory.diff import Diff
@@ -19,6 +19,7 @@ from mnemon.memory.hygiene import RecallTag
 from mnemon.memory.indexing import Index, RetrieverFactory, Shelf, StoredEmbedder
 from mnemon.memory.inputs import check_user
 from mnemon.memory.person import Person
+from mnemon.memory.portrait import Profiler
 from mnemon.memory.records import Feedback
 from mnemon.memory.seams import Extractor, MemoryStore
 from mnemon.memory.sqlite_store import SqliteStore
@@ -54,6 +55,7 @@ class Parts:
     integrate: Integrate
     consolidate: Consolidate
     clock: Clock
+    profiler: Profiler | None
     also_erase: list[Callable[[str], None]]
     tag: RecallTag
     note: str  # why recall is less than it could be; in every hit's `why`
@@ -81,16 +83,18 @@ class Memory:
         retriever: RetrieverFactory | None = None,
         extractor: Extractor | _Default | None = DEFAULT,
         later_extractor: Extractor | None = None,
+        profiler: Profiler | _Default | None = DEFAULT,
         clock: Clock | None = None,
         also_erase: Sequence[Callable[[str], None]] = (),
-    ) -> "Memory":
-        """Open or create. `url` is a path, `sqlite:///path` or ":memory:".
+    ) -> Self:
+        """Open or create. `url` is a path, `sqlite:///path`, ":memory:" or `postgresql://...` (extra
+        `postgres`).
 
         `embedder` is the default small model when its weights are there; otherwise, or with None, recall
         works by words alone and says so in `notes` and in each hit. `retriever` makes a person's retriever
         from an embedder. `extractor` reads facts as turns are written: patterns unless told otherwise, None
-        for none. `also_erase` is called with the user id when a person is erased, for what others keep
-        elsewhere.
+        for none. `profiler` makes profiles of persons: `usual_profiler` unless told otherwise. `also_erase`
+        is called with the user id when a person is erased, for what others keep elsewhere.
         """
         from mnemon.memory.consolidate import consolidate
         from mnemon.memory.reconcile import integrate
@@ -115,11 +119,17 @@ class Memory:
                 integrate=integrate,
                 consolidate=consolidate,
                 clock=clock or _now,
+                profiler=cls.usual_profiler() if isinstance(profiler, _Default) else profiler,
                 also_erase=list(also_erase),
                 tag=RecallTag(),
                 note=note,
             )
         )
+
+    @classmethod
+    def usual_profiler(cls) -> Profiler | None:
+        """Memory knows none; the front door's `mnemon.Memory` does."""
+        return None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -179,7 +189,7 @@ class Memory:
             background.shutdown(wait=True)
         self._parts.store.close()
 
-    def __enter__(self) -> "Memory":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

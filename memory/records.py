@@ -22,9 +22,11 @@ RecordKind = Literal["episode", "session", "fact", "profile", "feedback", "suppr
 Role = Literal["user", "assistant", "system", "tool"]
 FactKind = Literal["attribute", "preference", "relation", "event", "plan"]
 Status = Literal["current", "closed", "disputed"]
+FeedbackAbout = Literal["retrieval", "reply", "pair", "profile"]
 Scalar = str | int | float | bool | None
 
 FACT_KINDS: tuple[FactKind, ...] = ("attribute", "preference", "relation", "event", "plan")
+FEEDBACK_ABOUT: tuple[FeedbackAbout, ...] = ("retrieval", "reply", "pair", "profile")
 ROLES: tuple[Role, ...] = ("user", "assistant", "system", "tool")
 
 _ID = re.compile(r"[efspbxi]-[a-z2-7]{26}\Z")
@@ -183,12 +185,12 @@ class ProfileVersion:
 @dataclass(frozen=True, kw_only=True)
 class Feedback:
     """What a person's answer used, or what they thought of it. `good`/`bad` are ids of episodes or facts, or
-    texts compared, as `about` says."""
+    texts compared, as `about` says; for "profile", an edit of it by hand."""
 
     record_kind: ClassVar[RecordKind] = "feedback"
 
     id: str
-    about: Literal["retrieval", "reply", "pair"]
+    about: FeedbackAbout
     query: str
     recorded_at: datetime
     good: tuple[str, ...] = ()

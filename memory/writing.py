@@ -39,7 +39,13 @@ class Consolidate(Protocol):
     """Everything that is known → operations that tidy it. `mnemon.memory.consolidate.consolidate`."""
 
     def __call__(
-        self, snapshot: Snapshot, *, extractor: Extractor | None, at: datetime, used: Collection[str]
+        self,
+        snapshot: Snapshot,
+        *,
+        extractor: Extractor | None,
+        at: datetime,
+        used: Collection[str],
+        refresh: Callable[[Snapshot], Sequence[Operation]] | None,
     ) -> list[Operation]: ...
 
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
         StoreError,
         UsageError,
     )
-    from mnemon.memory import Hit, Memory, Person
+    from mnemon.front import Memory
+    from mnemon.memory import Hit, Person
+    from mnemon.profiles import Persona
     from mnemon.settings import Settings, load_settings
 
 __version__ = "0.1.0"
@@ -24,11 +26,12 @@ _HOMES = {
     "DataError": "mnemon.errors",
     "EndpointError": "mnemon.errors",
     "Hit": "mnemon.memory",
-    "Memory": "mnemon.memory",
+    "Memory": "mnemon.front",
     "MissingExtra": "mnemon.errors",
     "MnemonError": "mnemon.errors",
     "ModelError": "mnemon.errors",
     "Person": "mnemon.memory",
+    "Persona": "mnemon.profiles",
     "Settings": "mnemon.settings",
     "StoreError": "mnemon.errors",
     "UsageError": "mnemon.errors",
@@ -45,6 +48,7 @@ __all__ = [
     "MnemonError",
     "ModelError",
     "Person",
+    "Persona",
     "Settings",
     "StoreError",
     "UsageError",

@@ -154,9 +154,9 @@ class Persona:
         leanings = {one.key: one for one in self.leanings}
         for parent in above:
             for one in parent.leanings:
-                leanings[one.key] = _backed(leanings.get(one.key), replace(one, level="persona"))
+                leanings[one.key] = backed(leanings.get(one.key), replace(one, level="persona"))
         for one in everybody.leanings if everybody is not None else ():
-            leanings[one.key] = _backed(leanings.get(one.key), replace(one, level="global"))
+            leanings[one.key] = backed(leanings.get(one.key), replace(one, level="global"))
         return replace(self, leanings=tuple(leanings.values()), parents=())
 
     # --- use
@@ -205,8 +205,8 @@ def _stands(one: Leaning) -> tuple[int, float, float]:
     return RANK[one.origin], one.confidence, one.since.timestamp() if one.since is not None else 0.0
 
 
-def _backed(nearer: Leaning | None, farther: Leaning) -> Leaning:
-    """A leaning with what it leaves open filled from the level above."""
+def backed(nearer: Leaning | None, farther: Leaning) -> Leaning:
+    """A leaning with what it leaves open filled from what counts less: another level, a weaker evidence."""
     if nearer is None:
         return farther
     share = nearer.confidence
@@ -214,7 +214,8 @@ def _backed(nearer: Leaning | None, farther: Leaning) -> Leaning:
     if left <= 0:
         return nearer
     weight = (share * nearer.weight + left * farther.weight) / (share + left)
-    mixed = replace(nearer, weight=weight, confidence=min(1.0, share + left))
+    evidence = tuple(dict.fromkeys([*nearer.evidence, *farther.evidence]))
+    mixed = replace(nearer, weight=weight, confidence=min(1.0, share + left), evidence=evidence)
     return mixed if share >= left else replace(mixed, level=farther.level, origin=farther.origin)
 
 

@@ -39,7 +39,7 @@ def to_dict(persona: Persona) -> dict[str, Any]:
         "name": persona.name,
         **({"note": persona.note} if persona.note else {}),
         **({"parents": list(persona.parents)} if persona.parents else {}),
-        "leanings": [_leaning_dict(one) for one in persona.leanings],
+        "leanings": [leaning_dict(one) for one in persona.leanings],
     }
 
 
@@ -102,7 +102,7 @@ def _is_json(path: Path) -> bool:
     return path.suffix == ".json"
 
 
-def _leaning_dict(one: Leaning) -> dict[str, Any]:
+def leaning_dict(one: Leaning) -> dict[str, Any]:
     found: dict[str, Any] = {"trait": one.trait, "weight": one.weight}
     for field in dataclasses.fields(Leaning):
         value = getattr(one, field.name)
@@ -112,6 +112,15 @@ def _leaning_dict(one: Leaning) -> dict[str, Any]:
         if isinstance(value, tuple):
             found[field.name] = list(value)
     return found
+
+
+def leaning_from(data: dict[str, Any]) -> Leaning:
+    """A leaning that `leaning_dict` wrote."""
+    since = data.get("since")
+    evidence = tuple(data.get("evidence", ()))
+    read: dict[str, Any] = {**data, "evidence": evidence}
+    read["since"] = None if since is None else datetime.fromisoformat(since)
+    return Leaning(**read)
 
 
 def _refuse_unknown(data: object, place: str) -> None:

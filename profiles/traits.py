@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mnemon.errors import DataError, UsageError
+from mnemon.profiles.measures import MEASURES
 
 Way = Literal["attribute", "sentence-length", "plain-words", "lexicon"]
 WAYS: tuple[Way, ...] = get_args(Way)
@@ -142,6 +143,12 @@ def _trait(entry: object, place: str) -> Trait:
         raise DataError(f"{place} is steered by {strange[0]!r}, expected some of {', '.join(WAYS)}.")
     if "lexicon" in ways and not entry.get("words"):
         raise DataError(f"{place} is steered by a lexicon and has no words.")
+    if entry.get("measure") and entry["measure"] not in MEASURES:
+        near = get_close_matches(entry["measure"], MEASURES, n=3)
+        raise DataError(
+            f"{place} has the measure {entry['measure']!r}, which does not exist.",
+            hint=f"Did you mean {', '.join(near)}?" if near else f"There are {', '.join(MEASURES)}.",
+        )
     return Trait(
         name=entry["name"],
         instruction=entry["instruction"].strip(),

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mnemon.errors import UsageError
-from mnemon.memory import Memory, Person
+from mnemon.memory import Memory, Person, ProfileVersion
 from mnemon.memory.decay import RetentionRule
-from mnemon.memory.seams import VectorsOf
+from mnemon.memory.seams import Put, VectorsOf
 from mnemon.testing import FrozenClock, HashEmbedder
 
 RARE = "zanzibarquokka"
@@ -69,18 +69,21 @@ class TestLinks:
         assert (fact.value, fact.valid_to, fact.status, fact.closed_by) == ("Paris", None, "current", "")
         assert ana.verify()
 
-    def test_summaries_profiles_and_feedback_made_from_it_go(self, ana: Person, clock: FrozenClock) -> None:
+    def test_summaries_profiles_and_feedback_made_from_it_go(
+        self, memory: Memory, ana: Person, clock: FrozenClock
+    ) -> None:
         secret, other = ana.remember([f"My {RARE} is ill.", "I love chess."], session="s1")
         clock.advance(days=1)
         ana.consolidate()
-        ana.keep_profile("{}", sources=[secret])
-        kept = ana.keep_profile("{}", sources=[other], note="kept")
-        ana.give_feedback("retrieval", f"how is my {RARE}", good=[secret])
-        ana.give_feedback("retrieval", "which game", good=[other])
+        gone_too = ProfileVersion(id="p-1", body="{}", recorded_at=clock(), sources=(secret,))
+        kept = ProfileVersion(id="p-2", body="{}", recorded_at=clock(), sources=(other,), note="kept")
+        memory.store.apply("ana", [Put(gone_too), Put(kept)], action="profile", at=clock())
+        ana.keep_feedback("retrieval", f"how is my {RARE}", good=[secret])
+        ana.keep_feedback("retrieval", "which game", good=[other])
         gone = ana.forget(secret)
         assert {record.record_kind for record in gone.others} == {"session", "profile", "feedback"}
         assert ana.profiles() == [kept]
-        assert [one.query for one in ana.feedback()] == ["which game"]
+        assert [one.query for one in ana.feedback_log()] == ["which game"]
         assert [session.summary for session in ana.sessions()] == [""]
         assert ana.consolidate()
         assert RARE not in ana.sessions()[0].summary
@@ -157,7 +160,7 @@ class TestTheLog:
 
 
 class TestNoTrace:
-    def fill(self, person: Person, clock: FrozenClock) -> None:
+    def fill(self, memory: Memory, person: Person, clock: FrozenClock) -> None:
         """The words everywhere they can get to: turns, names, facts, revisions, summaries, log, indexes."""
         person.remember(
             f"My beagle is called {RARE.title()}.", session=f"about {RARE}", speaker=RARE, source=RARE
@@ -171,8 +174,10 @@ class TestNoTrace:
         person.remember(f"I no longer love {RARE}.", session="s2")
         person.undo()
         person.undo(person.log()[0].event)
-        person.give_feedback("reply", f"{RARE}?", good=[], note=RARE)
-        person.keep_profile(f'{{"pet": "{RARE}"}}', sources=[person.timeline()[0].id])
+        person.keep_feedback("reply", f"{RARE}?", good=[], note=RARE)
+        sources = (person.timeline()[0].id,)
+        version = ProfileVersion(id="p-1", body=f'{{"pet": "{RARE}"}}', recorded_at=clock(), sources=sources)
+        memory.store.apply(person.user, [Put(version)], action="profile", at=clock())
         person.keep_derived("head", RARE.encode())
 
     def test_erase(self, tmp_path: Path, memory: Memory, ana: Person, clock: FrozenClock) -> None:
@@ -180,7 +185,7 @@ class TestNoTrace:
         memory.also_erase(told.append)
         bob = memory.for_user("bob")
         bob.remember("mine")
-        self.fill(ana, clock)
+        self.fill(memory, ana, clock)
         assert files_with(tmp_path, RARE)
         ana.erase()
         assert files_with(tmp_path, RARE) == []
@@ -195,14 +200,14 @@ class TestNoTrace:
         assert files_with(tmp_path, RARE) == []
 
     def test_forget(self, tmp_path: Path, memory: Memory, ana: Person, clock: FrozenClock) -> None:
-        self.fill(ana, clock)
+        self.fill(memory, ana, clock)
         # Where the words name a session or a speaker, the turn itself has to be named, too.
         gone = ana.forget(RARE)
         assert len(gone.episodes) == 63
         assert [turn.text for turn in ana.timeline()] == ["yes"]
         assert ana.facts(closed=True) == []
         assert ana.profiles() == []
-        assert ana.feedback() == []
+        assert ana.feedback_log() == []
         assert all(RARE not in str(diff) for diff in ana.log())
         assert files_with(tmp_path, RARE) == []
         assert files_with(tmp_path, RARE.title()) == []

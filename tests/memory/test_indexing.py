@@ -169,7 +169,7 @@ class TestLearning:
     def teach(self, ana: Person) -> str:
         hits = ana.recall("the beagle", k=8)
         for _ in range(3):
-            ana.give_feedback("retrieval", "the beagle", good=[hits[5].id], bad=[hit.id for hit in hits[:5]])
+            ana.keep_feedback("retrieval", "the beagle", good=[hits[5].id], bad=[hit.id for hit in hits[:5]])
             CLOCK.advance(seconds=1)
         return hits[5].id
 
@@ -195,7 +195,7 @@ class TestLearning:
             chosen = self.teach(ana)
             assert "head" in ana.recall("the beagle")[0].why
             ana.forget(chosen)
-            assert ana.feedback() == []
+            assert ana.feedback_log() == []
             assert "head" not in ana.recall("the beagle")[0].why
         with reopened(path) as memory:
             assert "head" not in memory.for_user("ana").recall("the beagle")[0].why

@@ -159,7 +159,7 @@ class TestRecall:
         old, new = ana.remember(["blue cup", "blue cup"], session="s")
         clock.advance(days=400)
         before = {hit.id: hit for hit in ana.recall("blue cup")}
-        ana.give_feedback("retrieval", "blue cup", good=[old])
+        ana.keep_feedback("retrieval", "blue cup", good=[old])
         after = {hit.id: hit for hit in ana.recall("blue cup")}
         assert after[old].score - before[old].score > after[new].score - before[new].score
         assert str(before[old].why["fading"]).startswith("0.61")

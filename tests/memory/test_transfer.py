@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from mnemon.errors import DataError, UsageError
-from mnemon.memory import Memory, Person
+from mnemon.memory import Memory, Person, ProfileVersion
+from mnemon.memory.seams import Put
 from mnemon.testing import FrozenClock
 
 
@@ -36,8 +37,9 @@ def ana(memory: Memory, clock: FrozenClock) -> Person:
     clock.advance(days=1)
     ana.consolidate()
     (home,) = [fact for fact in ana.facts() if fact.value == "Berlin"]
-    ana.give_feedback("reply", "where?", good=[home.id], rating=0.5)
-    ana.keep_profile('{"a": 1}', sources=[home.id])
+    ana.keep_feedback("reply", "where?", good=[home.id], rating=0.5)
+    version = ProfileVersion(id="p-1", body='{"a": 1}', recorded_at=clock(), sources=(home.id,))
+    memory.store.apply("ana", [Put(version)], action="profile", at=clock())
     return ana
 
 
@@ -59,7 +61,7 @@ def everything(person: Person) -> list[object]:
         [person.history(fact.id) for fact in known],
         person.sessions(),
         person.profiles(),
-        person.feedback(),
+        person.feedback_log(),
     ]
 
 
