@@ -456,6 +456,12 @@ class Person:
             if_version=if_version,
             undoes=undoes,
         )
+    def _asked(self, reply: Episode) -> str:
+        """What the person said before a reply."""
+        turns = self._all(Episode, Select(kind="episode", session=reply.session))
+        before = [one.text for one in turns if one.role == "user" and one.position < reply.position]
+        return before[-1] if before else ""
+
 
     def _holdings(self) -> Holdings:
         return Holdings(
