@@ -6,7 +6,6 @@ to the store. It composes store, retriever and extractor; it knows no language m
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
@@ -18,19 +17,8 @@ from mnemon.memory.forgetting import Chosen, Forgotten, Holdings
 from mnemon.memory.indexing import Index, StoredEmbedder
 from mnemon.memory.inputs import Said, When, check_count, check_name, check_text, check_time, read_turns
 from mnemon.memory.items import Items
-from mnemon.memory.portrait import Portrait, ProfileView
 from mnemon.memory.recall import Hit
-from mnemon.memory.records import (
-    Episode,
-    Fact,
-    Feedback,
-    FeedbackAbout,
-    Item,
-    ProfileVersion,
-    Record,
-    Session,
-    content_id,
-)
+from mnemon.memory.records import Episode, Fact, Feedback, Item, ProfileVersion, Record, Session, content_id
 from mnemon.memory.seams import (
     BlobNamed,
     DropVectors,
@@ -45,7 +33,7 @@ from mnemon.memory.seams import (
     Select,
 )
 from mnemon.memory.upkeep import Findings, Stats
-from mnemon.memory.writing import Knowledge, admitted, episodes_from, settled, signed, write
+from mnemon.memory.writing import Knowledge, admitted, episodes_from, known, settled, signed, write
 from mnemon.retrievers import Query
 
 if TYPE_CHECKING:
@@ -64,7 +52,6 @@ class Person:
         self._index = index
         self._embedder = embedder
         self._knowledge = Knowledge(parts.store, user)
-        self._portrait = Portrait(parts.store, user, parts.profiler, clock=parts.clock)
         self.items = Items(parts.store, user, parts.retriever, embedder, clock=parts.clock)
 
     def __repr__(self) -> str:
@@ -101,6 +88,15 @@ class Person:
                 now=now,
             )
         return [episode.id for episode in episodes]
+
+    def would_remember(self, said: Said | Sequence[Said]) -> list[str]:
+        """Ids of the turns that `remember` would write of these, without what is there already. Nothing is
+        done."""
+        now = self._parts.clock()
+        turns = read_turns(said, time=None, session="", role="user", speaker="", source="", now=now)
+        episodes = episodes_from(admitted(turns, self._parts.tag), now=now)
+        there = known(self._store, self.user, episodes)
+        return [episode.id for episode in episodes if episode.id not in there]
 
     def recall(
         self,
@@ -228,21 +224,15 @@ class Person:
             now = self._parts.clock()
             snapshot = history.snapshot(self._store, self.user)
             extractor = self._parts.later_extractor
-            used = [name for one in self.feedback_log("retrieval") for name in one.good]
-            refresh = partial(self._portrait.after, snapshot) if self._portrait.on else None
-            tidied = self._parts.consolidate(
-                snapshot, extractor=extractor, at=now, used=used, refresh=refresh
-            )
+            used = [name for one in self.feedback() for name in one.good]
+            tidied = self._parts.consolidate(snapshot, extractor=extractor, at=now, used=used)
             operations = signed(tidied, extractor)
             if dry_run or not operations:
                 changes = history.preview(self._store, self.user, operations)
                 return Diff(event=0, action="consolidate", at=now, differences=differences(changes))
             return diff_of(self._apply(operations, "consolidate", at=now, if_version=snapshot.head.version))
 
-        done = settled(attempt, self.user)
-        if self._portrait.on and not dry_run:
-            self._portrait.keep()
-        return done
+        return settled(attempt, self.user)
 
     # --- forgetting
 
@@ -316,102 +306,17 @@ class Person:
 
     # --- for those who build on it
 
-    def keep_feedback(
+    def give_feedback(
         self,
-        about: FeedbackAbout,
+        about: Literal["retrieval", "reply", "pair"],
         query: str,
         *,
         good: Sequence[str] = (),
         bad: Sequence[str] = (),
-    # --- who the person is
-
-    def profile(self, *, as_of: When = None) -> ProfileView:
-        """Who the person is, in sections, each statement with the words it rests on: as of everything that
-        is remembered, or as it was taken to be at a time. Reading writes nothing."""
-        if as_of is None:
-            return self._portrait.now()
-        return self._portrait.then(check_time(as_of, "as_of"))
-
-    def refresh_profile(self) -> ProfileView:
-        """Keep the profile as a new version, if it says something new. Only what changed since the last one
-        is read."""
-
-        def attempt() -> None:
-            head, operations = self._portrait.draft()
-            if operations:
-                self._apply(operations, "profile", if_version=head.version)
-
-        settled(attempt, self.user)
-        self._portrait.keep()
-        return self._portrait.now()
-
-    def profiles(self) -> list[ProfileVersion]:
-        """Versions of the profile, oldest first; `profile(as_of=...)` reads one."""
-        return self._portrait.versions()
-
-    def restore_profile(self, version_id: str) -> ProfileView:
-        """An older version is the profile again, and what changes from now on is added to it. When something
-        is forgotten, the profile is made anew from what is left."""
-        chosen = next((one for one in self.profiles() if one.id == version_id), None)
-        if chosen is None:
-            raise UsageError(
-                f"There is no version {version_id!r} of the profile.",
-                hint="`mnemon profile history` lists them.",
-            )
-
-        def attempt() -> None:
-            head, operations = self._portrait.back_to(chosen)
-            self._apply(operations, "profile", if_version=head.version)
-
-        settled(attempt, self.user)
-        return self._portrait.now()
-
-    # --- what the person thinks of replies
-
-    def feedback(
-        self,
-        prompt: str,
-        chosen: str,
-        rejected: str,
-        *,
-        how: Literal["chosen", "edited", "regenerated"] = "chosen",
-        why: str = "",
-    ) -> Feedback:
-        """Of two replies to a prompt, the person wants `chosen`. "edited": they made it from the rejected
-        one; "regenerated": they asked for another."""
-        if chosen == rejected:
-            raise UsageError("The chosen reply is the rejected one, so nothing was chosen.")
-        note = how if not why else f"{how}: {why}"
-        return self.keep_feedback("pair", prompt, good=[chosen], bad=[rejected], note=note)
-
-    def rate(self, reply_id: str, rating: float, *, why: str | None = None) -> Feedback:
-        """Thumbs for a reply that is remembered: +1 or −1."""
-        if rating not in (1, -1):
-            raise UsageError(f"rating is {rating!r}, expected +1 or -1")
-        found = self._all(Episode, Select(kind="episode", keys=[check_name(reply_id, "reply id")]))
-        if not found or found[0].role != "assistant":
-            raise UsageError(
-                f"There is no reply {reply_id!r}.", hint="A reply is a turn of the assistant's; give its id."
-            )
-        return self.keep_feedback(
-            "reply",
-            self._asked(found[0]),
-            good=[reply_id] if rating > 0 else [],
-            bad=[] if rating > 0 else [reply_id],
-            rating=rating,
-            note=why or "",
-        )
-
-    def feedback_log(self, about: str | None = None) -> list[Feedback]:
-        """What was chosen, rated, used and edited, oldest first; `about` keeps one sort."""
-        found = self._all(Feedback, Select(kind="feedback"))
-        kept = [one for one in found if about is None or one.about == about]
-        return sorted(kept, key=lambda one: (one.recorded_at, one.id))
-
         rating: float | None = None,
         note: str = "",
     ) -> Feedback:
-        """Any feedback: for "retrieval" the ids of hits that an answer used, for "profile" an edit."""
+        """Keep what an answer used (ids of hits) or what was thought of it."""
         now = self._parts.clock()
         parts = [about, check_text(query, "query"), *good, None, *bad, rating, note, now.isoformat()]
         feedback = Feedback(
@@ -426,6 +331,30 @@ class Person:
         )
         self._apply([Put(feedback)], "feedback", at=now)
         return feedback
+
+    def feedback(self) -> list[Feedback]:
+        return sorted(self._all(Feedback, Select(kind="feedback")), key=lambda one: (one.recorded_at, one.id))
+
+    def keep_profile(
+        self, body: str, *, sources: Sequence[str] = (), made_by: str = "", note: str = ""
+    ) -> ProfileVersion:
+        """Keep a version of the profile. `sources` are the episodes and facts it was made from."""
+        now = self._parts.clock()
+        profile = ProfileVersion(
+            id=content_id("p", [check_text(body, "the profile"), made_by, note, now.isoformat()]),
+            body=body,
+            recorded_at=now,
+            sources=tuple(sources),
+            made_by=made_by,
+            note=note,
+        )
+        self._apply([Put(profile)], "profile", at=now)
+        return profile
+
+    def profiles(self) -> list[ProfileVersion]:
+        """Versions of the profile, oldest first."""
+        found = self._all(ProfileVersion, Select(kind="profile"))
+        return sorted(found, key=lambda one: (one.recorded_at, one.id))
 
     def keep_derived(self, name: str, body: bytes | None) -> None:
         """Keep a derived blob by name, or drop it with None. Forgetting drops all of them."""
@@ -456,12 +385,6 @@ class Person:
             if_version=if_version,
             undoes=undoes,
         )
-    def _asked(self, reply: Episode) -> str:
-        """What the person said before a reply."""
-        turns = self._all(Episode, Select(kind="episode", session=reply.session))
-        before = [one.text for one in turns if one.role == "user" and one.position < reply.position]
-        return before[-1] if before else ""
-
 
     def _holdings(self) -> Holdings:
         return Holdings(

@@ -195,8 +195,8 @@ def write(
     """Put the new ones among these episodes and what is read out of them. None: all of them were known."""
 
     def attempt() -> Event | None:
-        known = _known(store, user, episodes)
-        new = [episode for episode in episodes if episode.id not in known]
+        there = known(store, user, episodes)
+        new = [episode for episode in episodes if episode.id not in there]
         if not new:
             return None
         operations: list[Operation] = [Put(episode) for episode in new]
@@ -223,6 +223,7 @@ def signed(operations: Sequence[Operation], extractor: Extractor | None) -> list
     ]
 
 
-def _known(store: MemoryStore, user: str, episodes: Sequence[Episode]) -> set[str]:
+def known(store: MemoryStore, user: str, episodes: Sequence[Episode]) -> set[str]:
+    """Ids of those among these episodes that are there already."""
     keys = [episode.id for episode in episodes]
     return {record.id for record in cast(list[Episode], store.read(user, Select(kind="episode", keys=keys)))}

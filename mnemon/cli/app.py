@@ -23,6 +23,7 @@ AREAS = (
     "serve",
     "tokens",
     "memory",
+    "importing",
     "models",
     "config",
     "doctor",

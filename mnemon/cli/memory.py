@@ -1,5 +1,5 @@
 """The memory on the command line: remember, recall, facts, history, diff, undo, consolidate, forget, export,
-import, erase, stats, verify, reindex. Each is one call of a person's handle, printed.
+erase, stats, verify, reindex. Each is one call of a person's handle, printed.
 """
 
 import sys
@@ -36,7 +36,6 @@ def register(app: typer.Typer) -> None:
         ("forget", forget),
         ("expire", expire),
         ("export", export),
-        ("import", import_),
         ("erase", erase),
         ("stats", stats),
         ("verify", verify),
@@ -48,7 +47,7 @@ def register(app: typer.Typer) -> None:
 @contextmanager
 def person(user: str | None, db: str | None, embedder: str | None = None) -> Iterator["Person"]:
     """The handle that the settings name. `embedder` "none" is search by words alone."""
-    from mnemon.front import Memory
+    from mnemon.memory import Memory
     from mnemon.models import is_pulled
     from mnemon.retrievers import SentenceEmbedder
     from mnemon.settings import load_settings
@@ -248,22 +247,6 @@ def export(
         {"path": written, "episodes": counts.episodes, "facts": counts.facts},
         as_json=as_json,
         human=lambda data: f"Wrote {data['episodes']} turns and {data['facts']} facts to {data['path']}",
-    )
-
-
-def import_(
-    path: Annotated[str, typer.Argument(help="A zip that export wrote.")],
-    user: UserOption = None,
-    db: DbOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Take in an export. What is there already stays; twice is once."""
-    with person(user, db, NO_EMBEDDER) as handle:
-        taken = handle.import_(path)
-    emit(
-        {"records": len(taken.differences), "event": taken.event},
-        as_json=as_json,
-        human=lambda data: f"Took in {data['records']} records.",
     )
 
 
