@@ -6,6 +6,7 @@ to the store. It composes store, retriever and extractor; it knows no language m
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
@@ -17,8 +18,19 @@ from mnemon.memory.forgetting import Chosen, Forgotten, Holdings
 from mnemon.memory.indexing import Index, StoredEmbedder
 from mnemon.memory.inputs import Said, When, check_count, check_name, check_text, check_time, read_turns
 from mnemon.memory.items import Items
+from mnemon.memory.portrait import Portrait, ProfileView
 from mnemon.memory.recall import Hit
-from mnemon.memory.records import Episode, Fact, Feedback, Item, ProfileVersion, Record, Session, content_id
+from mnemon.memory.records import (
+    Episode,
+    Fact,
+    Feedback,
+    FeedbackAbout,
+    Item,
+    ProfileVersion,
+    Record,
+    Session,
+    content_id,
+)
 from mnemon.memory.seams import (
     BlobNamed,
     DropVectors,
@@ -52,6 +64,7 @@ class Person:
         self._index = index
         self._embedder = embedder
         self._knowledge = Knowledge(parts.store, user)
+        self._portrait = Portrait(parts.store, user, parts.profiler, clock=parts.clock)
         self.items = Items(parts.store, user, parts.retriever, embedder, clock=parts.clock)
 
     def __repr__(self) -> str:
@@ -224,15 +237,21 @@ class Person:
             now = self._parts.clock()
             snapshot = history.snapshot(self._store, self.user)
             extractor = self._parts.later_extractor
-            used = [name for one in self.feedback() for name in one.good]
-            tidied = self._parts.consolidate(snapshot, extractor=extractor, at=now, used=used)
+            used = [name for one in self.feedback_log("retrieval") for name in one.good]
+            refresh = partial(self._portrait.after, snapshot) if self._portrait.on else None
+            tidied = self._parts.consolidate(
+                snapshot, extractor=extractor, at=now, used=used, refresh=refresh
+            )
             operations = signed(tidied, extractor)
             if dry_run or not operations:
                 changes = history.preview(self._store, self.user, operations)
                 return Diff(event=0, action="consolidate", at=now, differences=differences(changes))
             return diff_of(self._apply(operations, "consolidate", at=now, if_version=snapshot.head.version))
 
-        return settled(attempt, self.user)
+        done = settled(attempt, self.user)
+        if self._portrait.on and not dry_run:
+            self._portrait.keep()
+        return done
 
     # --- forgetting
 
@@ -304,11 +323,96 @@ class Person:
         self._index.build()
         return sum(self.stats().vectors.values())
 
+    # --- who the person is
+
+    def profile(self, *, as_of: When = None) -> ProfileView:
+        """Who the person is, in sections, each statement with the words it rests on: as of everything that
+        is remembered, or as it was taken to be at a time. Reading writes nothing."""
+        if as_of is None:
+            return self._portrait.now()
+        return self._portrait.then(check_time(as_of, "as_of"))
+
+    def refresh_profile(self) -> ProfileView:
+        """Keep the profile as a new version, if it says something new. Only what changed since the last one
+        is read."""
+
+        def attempt() -> None:
+            head, operations = self._portrait.draft()
+            if operations:
+                self._apply(operations, "profile", if_version=head.version)
+
+        settled(attempt, self.user)
+        self._portrait.keep()
+        return self._portrait.now()
+
+    def profiles(self) -> list[ProfileVersion]:
+        """Versions of the profile, oldest first; `profile(as_of=...)` reads one."""
+        return self._portrait.versions()
+
+    def restore_profile(self, version_id: str) -> ProfileView:
+        """An older version is the profile again, and what changes from now on is added to it. When something
+        is forgotten, the profile is made anew from what is left."""
+        chosen = next((one for one in self.profiles() if one.id == version_id), None)
+        if chosen is None:
+            raise UsageError(
+                f"There is no version {version_id!r} of the profile.",
+                hint="`mnemon profile history` lists them.",
+            )
+
+        def attempt() -> None:
+            head, operations = self._portrait.back_to(chosen)
+            self._apply(operations, "profile", if_version=head.version)
+
+        settled(attempt, self.user)
+        return self._portrait.now()
+
+    # --- what the person thinks of replies
+
+    def feedback(
+        self,
+        prompt: str,
+        chosen: str,
+        rejected: str,
+        *,
+        how: Literal["chosen", "edited", "regenerated"] = "chosen",
+        why: str = "",
+    ) -> Feedback:
+        """Of two replies to a prompt, the person wants `chosen`. "edited": they made it from the rejected
+        one; "regenerated": they asked for another."""
+        if chosen == rejected:
+            raise UsageError("The chosen reply is the rejected one, so nothing was chosen.")
+        note = how if not why else f"{how}: {why}"
+        return self.keep_feedback("pair", prompt, good=[chosen], bad=[rejected], note=note)
+
+    def rate(self, reply_id: str, rating: float, *, why: str | None = None) -> Feedback:
+        """Thumbs for a reply that is remembered: +1 or −1."""
+        if rating not in (1, -1):
+            raise UsageError(f"rating is {rating!r}, expected +1 or -1")
+        found = self._all(Episode, Select(kind="episode", keys=[check_name(reply_id, "reply id")]))
+        if not found or found[0].role != "assistant":
+            raise UsageError(
+                f"There is no reply {reply_id!r}.", hint="A reply is a turn of the assistant's; give its id."
+            )
+        return self.keep_feedback(
+            "reply",
+            self._asked(found[0]),
+            good=[reply_id] if rating > 0 else [],
+            bad=[] if rating > 0 else [reply_id],
+            rating=rating,
+            note=why or "",
+        )
+
+    def feedback_log(self, about: str | None = None) -> list[Feedback]:
+        """What was chosen, rated, used and edited, oldest first; `about` keeps one sort."""
+        found = self._all(Feedback, Select(kind="feedback"))
+        kept = [one for one in found if about is None or one.about == about]
+        return sorted(kept, key=lambda one: (one.recorded_at, one.id))
+
     # --- for those who build on it
 
-    def give_feedback(
+    def keep_feedback(
         self,
-        about: Literal["retrieval", "reply", "pair"],
+        about: FeedbackAbout,
         query: str,
         *,
         good: Sequence[str] = (),
@@ -316,7 +420,7 @@ class Person:
         rating: float | None = None,
         note: str = "",
     ) -> Feedback:
-        """Keep what an answer used (ids of hits) or what was thought of it."""
+        """Any feedback: for "retrieval" the ids of hits that an answer used, for "profile" an edit."""
         now = self._parts.clock()
         parts = [about, check_text(query, "query"), *good, None, *bad, rating, note, now.isoformat()]
         feedback = Feedback(
@@ -332,30 +436,6 @@ class Person:
         self._apply([Put(feedback)], "feedback", at=now)
         return feedback
 
-    def feedback(self) -> list[Feedback]:
-        return sorted(self._all(Feedback, Select(kind="feedback")), key=lambda one: (one.recorded_at, one.id))
-
-    def keep_profile(
-        self, body: str, *, sources: Sequence[str] = (), made_by: str = "", note: str = ""
-    ) -> ProfileVersion:
-        """Keep a version of the profile. `sources` are the episodes and facts it was made from."""
-        now = self._parts.clock()
-        profile = ProfileVersion(
-            id=content_id("p", [check_text(body, "the profile"), made_by, note, now.isoformat()]),
-            body=body,
-            recorded_at=now,
-            sources=tuple(sources),
-            made_by=made_by,
-            note=note,
-        )
-        self._apply([Put(profile)], "profile", at=now)
-        return profile
-
-    def profiles(self) -> list[ProfileVersion]:
-        """Versions of the profile, oldest first."""
-        found = self._all(ProfileVersion, Select(kind="profile"))
-        return sorted(found, key=lambda one: (one.recorded_at, one.id))
-
     def keep_derived(self, name: str, body: bytes | None) -> None:
         """Keep a derived blob by name, or drop it with None. Forgetting drops all of them."""
         self._apply([KeepBlob(name, body)], "derive")
@@ -363,10 +443,24 @@ class Person:
     def derived(self, name: str) -> bytes | None:
         return self._store.read(self.user, BlobNamed(name))
 
+    def nearness(self, text: str, others: Sequence[str]) -> list[float] | None:
+        """How near other texts are to one in meaning, as cosines; None without an embedder. Nothing is
+        kept."""
+        if self._embedder is None or not others:
+            return None
+        vectors = self._embedder.embed_queries([text, *others])
+        return [float(cosine) for cosine in vectors[1:] @ vectors[0]]
+
     # --- inside
 
     def _all(self, kind: type[R], query: Select) -> list[R]:  # noqa: ARG002  the type of what is asked for
         return cast(list[R], self._store.read(self.user, query))
+
+    def _asked(self, reply: Episode) -> str:
+        """What the person said before a reply."""
+        turns = self._all(Episode, Select(kind="episode", session=reply.session))
+        before = [one.text for one in turns if one.role == "user" and one.position < reply.position]
+        return before[-1] if before else ""
 
     def _apply(
         self,

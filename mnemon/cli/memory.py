@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
 @contextmanager
 def person(user: str | None, db: str | None, embedder: str | None = None) -> Iterator["Person"]:
     """The handle that the settings name. `embedder` "none" is search by words alone."""
-    from mnemon.memory import Memory
+    from mnemon.front import Memory
     from mnemon.models import is_pulled
     from mnemon.retrievers import SentenceEmbedder
     from mnemon.settings import load_settings
