@@ -114,7 +114,10 @@ def hidden_at_cuts(model: LocalChatModel, prompt: str, reply: str) -> Floats:
     """(cuts, hidden) of the reply's tokens at each cut; the prompt is read once for both replies."""
     rows = model.rows
     if not isinstance(rows, TrunkRowModel):
-        raise UsageError(f"{model.name!r} shows no hidden states, so no head can be fitted on it.")
+        raise UsageError(
+            f"{model.name!r} shows no hidden states of a text, so no head can be fitted on it.",
+            hint="Open it with engine='transformers'.",
+        )
     trunk = rows.trunk
     start = model.codec.prompt_ids([{"role": "user", "content": prompt}])
     room = model.context_length - 1

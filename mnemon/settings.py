@@ -20,6 +20,7 @@ DEFAULT_EMBEDDER = "all-minilm-l6-v2"
 
 # Variables that begin with MNEMON_ and are no setting.
 _OTHER_VARIABLES = frozenset({"MNEMON_CONFIG", "MNEMON_DEBUG", "MNEMON_TEST_HOME", "MNEMON_TEST_POSTGRES"})
+_ENGINES = ("auto", "transformers", "llama.cpp")
 _DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d+)?")
 
 
@@ -33,6 +34,7 @@ class Settings:
     model: str
     embedder: str
     device: str
+    engine: str
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -57,6 +59,7 @@ def load_settings(
     model: str | None = None,
     embedder: str | None = None,
     device: str | None = None,
+    engine: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
     """The settings in force. Arguments win over everything; None means "not given"."""
@@ -68,6 +71,7 @@ def load_settings(
         "model": model,
         "embedder": embedder,
         "device": device,
+        "engine": engine,
     }
     _refuse_unknown_variables(env)
     config_path = _config_path(env)
@@ -94,6 +98,7 @@ def load_settings(
         model=values["model"],
         embedder=values["embedder"],
         device=values["device"],
+        engine=values["engine"],
         sources=sources,
     )
 
@@ -183,6 +188,12 @@ def _device(raw: str) -> str:
     return raw
 
 
+def _engine(raw: str) -> str:
+    if raw not in _ENGINES:
+        raise ValueError(", ".join(_ENGINES))
+    return raw
+
+
 def _default_home(_: Path) -> str:
     import platformdirs
 
@@ -196,4 +207,5 @@ SETTINGS: Mapping[str, Setting] = {
     "model": Setting("the language model: a name or a path", _text, lambda _: DEFAULT_CHAT_MODEL),
     "embedder": Setting("the embedding model: a name or a path", _text, lambda _: DEFAULT_EMBEDDER),
     "device": Setting("where models run", _device, lambda _: "auto"),
+    "engine": Setting("what runs the language model in a chat", _engine, lambda _: "auto"),
 }

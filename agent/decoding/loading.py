@@ -1,8 +1,10 @@
-"""From a folder of weights to rows: picks the network's implementation, the precision and the device."""
+"""From a folder of weights to rows: picks the engine, the network's implementation, precision and device."""
 
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
@@ -11,6 +13,10 @@ from mnemon.agent.decoding.rows import TrunkRowModel
 from mnemon.agent.decoding.trunk import Trunk, memory_errors
 from mnemon.errors import ModelError, UsageError
 
+if TYPE_CHECKING:
+    from mnemon.agent.decoding.llamacpp_rows import LlamaCppRowModel
+
+Engine = Literal["auto", "transformers", "llama.cpp"]
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
@@ -39,6 +45,49 @@ def pick_dtype(dtype: str | None, device: torch.device) -> torch.dtype:
     if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return torch.bfloat16
     return torch.float32
+
+
+def pick_engine(engine: str, place: Path, *, device: str, only_torch: bool) -> Engine:
+    """ "auto" is llama.cpp where it is the faster one: on a processor, installed, with a GGUF file at hand.
+
+    `only_torch`: something was asked for that llama.cpp cannot do.
+    """
+    if engine not in get_args(Engine):
+        raise UsageError(f"engine={engine!r} is not one of {sorted(get_args(Engine))}.")
+    if place.suffix == ".gguf" and engine != "transformers":
+        engine = "llama.cpp"
+    if engine == "auto":
+        fits = not only_torch and pick_device(device).type == "cpu" and find_spec("llama_cpp") is not None
+        return "llama.cpp" if fits and len(gguf_files(place)) == 1 else "transformers"
+    if engine == "llama.cpp" and only_torch:
+        raise UsageError(
+            "llama.cpp runs a GGUF file as it is: no adapters, and no other dtype.",
+            hint="Choose engine='transformers'.",
+        )
+    return "llama.cpp" if engine == "llama.cpp" else "transformers"
+
+
+def gguf_files(place: Path) -> list[Path]:
+    """The GGUF files that could be meant: the file itself, a folder's model.gguf, or all that lie there."""
+    if place.suffix == ".gguf":
+        return [place]
+    usual = place / "model.gguf"
+    return [usual] if usual.is_file() else sorted(place.glob("*.gguf"))
+
+
+def open_llama_cpp(place: Path, *, device: str) -> "LlamaCppRowModel":
+    """The GGUF file at a place, on llama.cpp. "auto" is the processor."""
+    from mnemon.agent.decoding.llamacpp_rows import LlamaCppRowModel
+
+    files = gguf_files(place)
+    if len(files) != 1:
+        found = f"holds {[file.name for file in files]}" if files else "has no .gguf file"
+        raise ModelError(
+            f"{str(place)!r} {found}; llama.cpp reads one.",
+            hint="Name the file, or choose engine='transformers'.",
+        )
+    name = place.stem if place.suffix == ".gguf" else place.name
+    return LlamaCppRowModel(files[0], name=name, gpu=device not in ("auto", "cpu"))
 
 
 def open_rows(

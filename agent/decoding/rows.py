@@ -10,7 +10,7 @@ system prompt, a persona, the thread so far), and only then laid into the batch:
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -41,10 +41,9 @@ class RowCounts:
 
 
 class Rows(Protocol):
-    """The rows of one reply. `logits` and `hidden` belong to the token that comes next."""
+    """The rows of one reply. `logits` belong to the token that comes next."""
 
     logits: Tensor  # (rows, vocabulary), float32
-    hidden: Tensor  # (rows, hidden)
     counts: RowCounts
 
     def step(self, token: int) -> Tensor:
@@ -93,14 +92,26 @@ class Known:
         return sum(block.numel() * block.element_size() for block in self.blocks)
 
 
+class Entry(Protocol):
+    """One computed row, in whatever form a backend keeps it."""
+
+    ids: tuple[int, ...]
+
+    @property
+    def bytes(self) -> int: ...
+
+
+K = TypeVar("K", bound=Entry)
+
+
 @dataclass
-class PrefixStore:
+class PrefixStore(Generic[K]):
     """Rows computed earlier, by adapter; least recently used are dropped beyond `limit` bytes."""
 
     limit: int = STORE_BYTES
-    _known: OrderedDict[tuple[str | None, tuple[int, ...]], Known] = field(default_factory=OrderedDict)
+    _known: OrderedDict[tuple[str | None, tuple[int, ...]], K] = field(default_factory=OrderedDict)
 
-    def longest(self, prompt: RowPrompt) -> tuple[Known | None, int]:
+    def longest(self, prompt: RowPrompt) -> tuple[K | None, int]:
         best, shared = None, 0
         for (adapter, ids), known in self._known.items():
             if adapter == prompt.adapter:
@@ -112,7 +123,7 @@ class PrefixStore:
         self._known.move_to_end((prompt.adapter, best.ids))
         return best, shared
 
-    def add(self, adapter: str | None, known: Known) -> None:
+    def add(self, adapter: str | None, known: K) -> None:
         if known.bytes > self.limit:
             return
         # A row that goes on where another ends holds all that the other knew.
@@ -130,9 +141,9 @@ class PrefixStore:
 class TrunkRowModel:
     """Rows over a `Trunk`."""
 
-    def __init__(self, trunk: Trunk, *, store: PrefixStore | None = None) -> None:
+    def __init__(self, trunk: Trunk, *, store: PrefixStore[Known] | None = None) -> None:
         self.trunk = trunk
-        self.store = store if store is not None else PrefixStore()
+        self.store: PrefixStore[Known] = store if store is not None else PrefixStore()
         self.name = trunk.name
         self.vocabulary = trunk.shape.vocabulary
         self.hidden_size = trunk.shape.hidden
