@@ -233,3 +233,10 @@ def _meta(meta: object, what: str) -> dict[str, Scalar]:
 def _shown(value: object) -> str:
     shown = repr(value)
     return shown if len(shown) <= 80 else shown[:77] + "..."
+
+
+def without_password(url: str) -> str:
+    """An address as it may be shown."""
+    scheme, _, rest = url.partition("://")
+    login, at, place = rest.rpartition("@")
+    return f"{scheme}://{login.partition(':')[0]}{':***' if ':' in login else ''}{at}{place}"

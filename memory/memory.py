@@ -17,7 +17,7 @@ from mnemon.errors import ModelError, UsageError
 from mnemon.memory.diff import Diff
 from mnemon.memory.hygiene import RecallTag
 from mnemon.memory.indexing import Index, RetrieverFactory, Shelf, StoredEmbedder
-from mnemon.memory.inputs import check_user
+from mnemon.memory.inputs import check_user, without_password
 from mnemon.memory.person import Person
 from mnemon.memory.portrait import Profiler
 from mnemon.memory.records import Feedback
@@ -219,20 +219,14 @@ def open_store(url: str | Path) -> MemoryStore:
         path = rest.removeprefix("/")
         return SqliteStore(Path(path).expanduser() if path and path != ":memory:" else None)
     if scheme in {"postgresql", "postgres"}:
-        raise UsageError(
-            f"The address {_without_password(url)!r} names Postgres, which this version does not have.",
-            hint="Use a file: --db people.db",
-        )
+        from mnemon.memory.postgres_store import PostgresStore
+
+        return PostgresStore(url)
     raise UsageError(
-        f"The address {_without_password(url)!r} has the unknown scheme {scheme!r}, expected a path or sqlite://",
+        f"The address {without_password(url)!r} has the unknown scheme {scheme!r}, "
+        "expected a path, sqlite:// or postgresql://",
         hint="Use a file: --db people.db",
     )
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    login, at, place = rest.rpartition("@")
-    return f"{scheme}://{login.partition(':')[0]}{':***' if ':' in login else ''}{at}{place}"
 
 
 def _default_embedder() -> tuple[Embedder | None, str]:

@@ -6,7 +6,7 @@ diff and undo need. Knows rows and addresses; what the records mean is decided a
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -91,7 +91,7 @@ class Batch:
     def left_traces(self) -> bool:
         return self._forgot or self.erased
 
-    def run(self, operations: Sequence[Operation], *, if_version: int | None, undoes: int | None) -> Event:
+    def run(self, operations: Iterable[Operation], *, if_version: int | None, undoes: int | None) -> Event:
         if if_version is not None and if_version != self._version:
             raise ConflictError(f"expected version {if_version}, found {self._version}")
         for operation in operations:

@@ -127,7 +127,6 @@ def _ranked(value: object) -> tuple[int, object]:
 
 def _runs(keys: Sequence[Stored]) -> Iterator[list[Stored]]:
     rest = iter(keys)
-    yield list(islice(rest, _KEYS_AT_ONCE))
     while run := list(islice(rest, _KEYS_AT_ONCE)):
         yield run
 

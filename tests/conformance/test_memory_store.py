@@ -4,12 +4,14 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mnemon.memory import Episode, Fact, Feedback, MemoryStore, ProfileVersion, Quote, Session, SqliteStore
+from mnemon.memory.postgres_store import PostgresStore
 from mnemon.memory.records import (
     Item,
     Reference,
@@ -41,6 +43,7 @@ from mnemon.memory.seams import (
     retract,
     revise,
 )
+from tests import postgres
 
 NOW = datetime(2024, 5, 1, 10, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
@@ -52,6 +55,7 @@ Open = Callable[[], MemoryStore]
 BACKENDS: dict[str, tuple[Callable[[Path], Open], bool]] = {
     "sqlite file": (lambda folder: lambda: SqliteStore(folder / "people.db"), True),
     "sqlite in memory": (lambda folder: lambda: SqliteStore(None), False),
+    "postgres": (lambda folder: partial(PostgresStore, postgres.empty()), True),
 }
 
 

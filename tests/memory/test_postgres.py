@@ -1,0 +1,321 @@
+"""What Postgres adds to what every store does: isolation by the database itself, many workers, lost
+connections. Only a real server can show this, so each test is of a real one."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+
+from mnemon.errors import StoreError, UsageError
+from mnemon.memory import Episode, Memory
+from mnemon.memory.postgres_link import APP_ROLE, Transaction
+from mnemon.memory.postgres_schema import MIGRATIONS, Migration
+from mnemon.memory.postgres_store import PostgresStore
+from mnemon.memory.records import episode_id
+from mnemon.memory.seams import HeadOf, Operation, Put, Select
+from mnemon.memory.sql_batch import Batch
+from mnemon.memory.sql_rows import Connection
+from mnemon.testing import HashEmbedder
+from tests import postgres
+
+NOW = datetime(2024, 5, 1, 10, 0, tzinfo=UTC)
+TABLES = ("persons", "records", "events", "changes", "vectors", "blobs")
+
+
+def turn(text: str) -> Episode:
+    return Episode(id=episode_id(text, NOW), text=text, time=NOW, session="", recorded_at=NOW, position=-1)
+
+
+def say(store: PostgresStore, user: str, *texts: str) -> int:
+    return store.apply(user, [Put(turn(text)) for text in texts], action="remember", at=NOW).number
+
+
+def texts(store: PostgresStore, user: str) -> list[str]:
+    return [one.text for one in store.read(user, Select(kind="episode")) if isinstance(one, Episode)]
+
+
+@pytest.fixture
+def url() -> str:
+    return postgres.empty()
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[PostgresStore]:
+    store = PostgresStore(url)
+    yield store
+    store.close()
+
+
+class TestRowSecurity:
+    @pytest.fixture
+    def connection(self, url: str, store: PostgresStore) -> Iterator[psycopg.Connection[tuple[int]]]:
+        """Raw SQL with the application's role, in a database that holds two people."""
+        say(store, "ana", "hers")
+        say(store, "bob", "his")
+        with psycopg.connect(url) as connection:
+            connection.execute(f"SET ROLE {APP_ROLE}".encode())
+            connection.execute("SET search_path = mnemon")
+            yield connection
+
+    def count(self, connection: psycopg.Connection[tuple[int]], table: str) -> int:
+        found = connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
+        assert found is not None
+        return found[0]
+
+    def test_without_a_person_there_is_nothing(self, connection: psycopg.Connection[tuple[int]]) -> None:
+        assert [self.count(connection, table) for table in TABLES] == [0] * len(TABLES)
+
+    def test_only_the_named_persons_rows(self, connection: psycopg.Connection[tuple[int]]) -> None:
+        connection.execute("SELECT set_config('mnemon.user', 'ana', true)")
+        assert [self.count(connection, table) for table in TABLES[:4]] == [1, 1, 1, 1]
+        rows = connection.execute("SELECT body FROM records").fetchall()
+        assert len(rows) == 1
+        assert "hers" in str(rows)
+
+    def test_not_through_a_partition_either(self, connection: psycopg.Connection[tuple[int]]) -> None:
+        connection.execute("SELECT set_config('mnemon.user', 'ana', true)")
+        assert sum(self.count(connection, f"records_{part}") for part in range(16)) == 1
+
+    def test_nothing_is_written_for_another(self, connection: psycopg.Connection[tuple[int]]) -> None:
+        connection.execute("SELECT set_config('mnemon.user', 'ana', true)")
+        changed = connection.execute("UPDATE records SET body = 'x'").rowcount
+        assert changed == 1  # hers
+        assert connection.execute("DELETE FROM persons WHERE \"user\" = 'bob'").rowcount == 0
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("INSERT INTO persons(\"user\", version, epoch) VALUES ('eve', 0, 0)")
+
+    def test_an_owner_that_is_no_superuser_is_bound_too(self) -> None:
+        address = postgres.new_database()
+        place = urlsplit(address)
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute("DROP ROLE IF EXISTS mnemon_owner")
+            connection.execute("CREATE ROLE mnemon_owner LOGIN PASSWORD 'secret'")
+            connection.execute(f"GRANT CREATE ON DATABASE {place.path[1:]} TO mnemon_owner".encode())
+        owner = urlunsplit(place._replace(netloc=f"mnemon_owner:secret@{place.netloc.rpartition('@')[2]}"))
+        store = PostgresStore(owner)
+        say(store, "ana", "hers")
+        assert texts(store, "ana") == ["hers"]
+        assert texts(store, "bob") == []
+        store.close()
+        with psycopg.connect(owner) as connection:
+            assert self.count(connection, "mnemon.records") == 0
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute("DROP OWNED BY mnemon_owner")
+            connection.execute("DROP ROLE mnemon_owner")
+
+
+class TestOpening:
+    def test_ten_workers_start_at_once(self) -> None:
+        address = postgres.new_database()
+        with ThreadPoolExecutor(10) as workers:
+            stores = list(workers.map(PostgresStore, [address] * 10))
+        for number, store in enumerate(stores):
+            say(store, "ana", f"{number}")
+        assert len(texts(stores[0], "ana")) == 10
+        for store in stores:
+            store.close()
+
+    def test_a_newer_schema_is_left_untouched(self) -> None:
+        address = postgres.new_database()
+        PostgresStore(address, migrations=(*MIGRATIONS, Migration("m999_later", lambda _: None))).close()
+        with pytest.raises(StoreError, match="newer mnemon"):
+            PostgresStore(address)
+
+    def test_a_migration_that_fails_leaves_nothing(self) -> None:
+        address = postgres.new_database()
+
+        def fails(connection: object) -> None:
+            raise RuntimeError("power cut")
+
+        with pytest.raises(RuntimeError):
+            PostgresStore(address, migrations=(*MIGRATIONS, Migration("m002_fails", fails)))
+        with psycopg.connect(address) as connection:
+            found = connection.execute(
+                "SELECT 1 FROM information_schema.schemata WHERE schema_name = 'mnemon'"
+            ).fetchone()
+        assert found is None
+        PostgresStore(address).close()
+
+    def test_a_later_migration_keeps_what_was_said(self) -> None:
+        address = postgres.new_database()
+        first = PostgresStore(address)
+        say(first, "ana", "hers")
+        first.close()
+
+        def add_a_column(connection: Connection) -> None:
+            connection.execute("ALTER TABLE persons ADD COLUMN note TEXT")
+
+        more = Migration("m002_note", add_a_column)
+        second = PostgresStore(address, migrations=(*MIGRATIONS, more))
+        assert second.describe()["schema"] == len(MIGRATIONS) + 1
+        assert texts(second, "ana") == ["hers"]
+        second.close()
+
+    def test_a_schema_of_somebody_else(self) -> None:
+        address = postgres.new_database()
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute("CREATE SCHEMA mnemon")
+            connection.execute("CREATE TABLE mnemon.cats (name TEXT)")
+        with pytest.raises(StoreError, match="is not a memory of mnemon"):
+            PostgresStore(address)
+
+    def test_nobody_answers_and_no_password_is_shown(self) -> None:
+        with pytest.raises(StoreError, match="cannot be reached") as caught:
+            PostgresStore("postgresql://ana:secret@127.0.0.1:1/db")
+        assert "secret" not in str(caught.value)
+
+    def test_closed_is_closed(self, url: str) -> None:
+        store = PostgresStore(url)
+        store.close()
+        with pytest.raises(UsageError, match="closed"):
+            store.users()
+
+
+class TestFaults:
+    def cut(self, url: str) -> int:
+        """End every other connection to the database, as a failing network or an administrator does."""
+        with psycopg.connect(url, autocommit=True) as connection:
+            ended = connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ).fetchall()
+        return len(ended)
+
+    def test_cut_connections_are_made_again(self, url: str, store: PostgresStore) -> None:
+        say(store, "ana", "before")
+        assert self.cut(url) >= 1
+        assert texts(store, "ana") == ["before"]
+        assert self.cut(url) >= 1
+        say(store, "ana", "after")
+        assert texts(store, "ana") == ["before", "after"]
+
+    def test_cut_in_the_middle_of_a_write_it_is_written_once(self, url: str, store: PostgresStore) -> None:
+        cuts: list[int] = []
+
+        def work(transaction: Transaction) -> int:
+            batch = Batch(transaction, "ana", at=NOW, action="remember")
+
+            def operations() -> Iterator[Operation]:
+                yield Put(turn("one"))
+                if not cuts:
+                    cuts.append(self.cut(url))
+                yield Put(turn("two"))
+
+            return batch.run(operations(), if_version=None, undoes=None).number
+
+        assert store._link.write("ana", work) == 1
+        assert cuts[0] >= 1
+        assert texts(store, "ana") == ["one", "two"]
+
+    def test_cut_while_committing_the_server_is_asked(
+        self, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The commit arrives, its confirmation does not: written again it would be there twice."""
+        real = psycopg.Transaction.__exit__
+        lost: list[bool] = []
+
+        def confirmed_to_nobody(self: psycopg.Transaction, *details: object) -> bool | None:
+            result = real(self, *details)  # type: ignore[arg-type]
+            if not lost and details[0] is None:
+                lost.append(True)
+                self.connection.close()
+                raise psycopg.OperationalError("server closed the connection unexpectedly")
+            return result
+
+        monkeypatch.setattr(psycopg.Transaction, "__exit__", confirmed_to_nobody)
+        event = store.apply("ana", [Put(turn("once"))], action="remember", at=NOW)
+        assert lost
+        assert event.number == store.read("ana", HeadOf()).version == 1
+
+    def test_a_worker_that_is_killed_loses_nothing_acknowledged(self, url: str, store: PostgresStore) -> None:
+        worker = subprocess.Popen(
+            [sys.executable, "-c", WORKER, url], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+        )
+        assert worker.stdout is not None
+        acknowledged = [worker.stdout.readline().strip() for _ in range(20)]
+        worker.send_signal(signal.SIGKILL)
+        rest = worker.communicate()[0].split("\n")
+        acknowledged += [line for line in rest[:-1] if line]
+        found = texts(store, "ana")
+        assert set(acknowledged) <= set(found)
+        assert len(found) <= len(acknowledged) + 1  # the one that was on its way
+
+    def test_what_the_server_refuses_is_said(self, store: PostgresStore) -> None:
+        with pytest.raises(StoreError, match="refused"):
+            store._link.read("ana", lambda run: run.execute("SELECT nonsense"))
+
+
+WORKER = """
+import sys
+from datetime import UTC, datetime
+from mnemon.memory import Memory
+ana = Memory.open(sys.argv[1], embedder=None, extractor=None).for_user("ana")
+number = 0
+while True:
+    ana.remember(f"turn {number}", time=datetime(2024, 5, 1, tzinfo=UTC))
+    print(f"turn {number}", flush=True)
+    number += 1
+"""
+
+
+class TestWorkers:
+    """Two memories on one database, as two processes have them."""
+
+    @pytest.fixture
+    def workers(self, url: str) -> Iterator[tuple[Memory, Memory]]:
+        with (
+            Memory.open(url, embedder=HashEmbedder()) as one,
+            Memory.open(url, embedder=HashEmbedder()) as two,
+        ):
+            yield one, two
+
+    def test_what_one_wrote_the_other_finds_at_once(self, workers: tuple[Memory, Memory]) -> None:
+        one, two = (memory.for_user("ana") for memory in workers)
+        for number in range(10):
+            writer, reader = (one, two) if number % 2 else (two, one)
+            writer.remember(f"My parrot number {number} is called Pico{number}.")
+            assert f"Pico{number}" in reader.recall(f"parrot Pico{number}", k=1)[0].text
+
+    def test_what_one_forgot_the_other_finds_no_more(self, workers: tuple[Memory, Memory]) -> None:
+        one, two = (memory.for_user("ana") for memory in workers)
+        (name,) = one.remember("The code of the safe is 4711.")
+        assert two.recall("code of the safe")
+        one.forget(name)
+        assert two.recall("code of the safe") == []
+
+    def test_many_writers_to_one_person(self, workers: tuple[Memory, Memory]) -> None:
+        def write(number: int) -> None:
+            workers[number % 2].for_user("ana").remember(f"I own book number {number}.")
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(write, range(40)))
+        ana = workers[0].for_user("ana")
+        assert len(ana.timeline()) == 40
+        assert sorted(one.position for one in ana.timeline()) == list(range(40))
+        assert ana.verify().problems == ()
+
+    def test_a_readers_snapshot_stands_while_another_writes(self, store: PostgresStore) -> None:
+        say(store, "ana", "one")
+        written = threading.Event()
+
+        def read(transaction: Transaction) -> tuple[int, int]:
+            def count() -> int:
+                return int(transaction.execute("SELECT count(*) FROM records").fetchone()[0])
+
+            before = count()
+            writer = threading.Thread(target=lambda: (say(store, "ana", "two"), written.set()))
+            writer.start()
+            assert written.wait(10)
+            writer.join()
+            return before, count()
+
+        assert store._link.read("ana", read) == (1, 1)
+        assert len(texts(store, "ana")) == 2
