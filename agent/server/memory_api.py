@@ -39,7 +39,8 @@ from mnemon.memory import Diff
 WhenQuery = Annotated[str | None, Query(max_length=64, description="ISO 8601; without an offset UTC.")]
 EventQuery = Annotated[int | None, Query(ge=1, lt=2**62, description="The number of a write.")]
 Limit = Annotated[int, Query(ge=1, le=10_000)]
-ZIP = {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
+BYTES = {"schema": {"type": "string", "format": "binary"}}
+ZIP = {"content": {"application/zip": BYTES}}
 
 router = APIRouter(prefix="/api", responses={"default": {"model": ErrorBody}})
 
@@ -174,7 +175,7 @@ def export(who: ThePerson) -> Response:
     "/import",
     response_model=Taken,
     tags=["Taking along"],
-    openapi_extra={"requestBody": {"required": True, **ZIP}},
+    openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": BYTES}}},
 )
 async def import_(request: Request, who: ThePerson) -> Response:
     """Take in an export: the zip itself is the body. What is there already stays; twice is once."""

@@ -5,6 +5,7 @@
 One table says which status each error of mnemon is.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -52,6 +53,9 @@ _CODES: Mapping[int, tuple[str, str]] = {
     429: ("rate_limit_error", "busy"),
     503: ("server_error", "stopping"),
 }
+
+
+_FIELD = re.compile(r"[a-z_]+|\d+")
 
 
 class Refusal(HTTPException):
@@ -133,11 +137,17 @@ def answer_errors(app: FastAPI) -> None:
 
 
 def _first(errors: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Where the first thing wrong with a request is, and what."""
-    first = errors[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    """Where the first thing wrong with a request is, and what; of a value of several forms, why none fits."""
+    first, place = errors[0], _place(errors[0])
     if first["type"] == "json_invalid":
         return "", f"The body is not JSON: {first.get('ctx', {}).get('error', 'it cannot be read')}"
     if not place and first["type"] in ("model_attributes_type", "missing"):
         return "", "The body is not a JSON object sent with Content-Type: application/json."
-    return place, str(first["msg"])
+    reasons = dict.fromkeys(str(error["msg"]) for error in errors if _place(error).startswith(place))
+    return place, "; or: ".join(reasons)
+
+
+def _place(error: Mapping[str, Any]) -> str:
+    """The fields' names and numbers; pydantic adds the names of types where there are several."""
+    parts = [str(part) for part in error["loc"] if part not in ("body", "query", "path", "str")]
+    return ".".join(part for part in parts if _FIELD.fullmatch(part))
