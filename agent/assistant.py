@@ -1,44 +1,65 @@
 """The assistant: one person, one memory, one model, many conversations.
 
-    assistant = Assistant.open("people.db", user="ana")
+    assistant = Assistant.open("people.db", user="ana", tools=[my_function])
     for piece in assistant.stream("What should I cook tonight?"):
         print(piece, end="")
 
 The conversation so far is read back from the person's episodes, so a thread survives a kill at any moment and
-is forgotten with them.
+is forgotten with them. A turn that has not ended, because it waits for a yes or was killed, is kept until it is
+resumed or the person goes on without it.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event as Flag
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from mnemon.agent.compose import Layout, Prompt, Recalled, cited, layout_for
-from mnemon.agent.seams import ChatModel, Message, Reply, ReplyOptions, Usage
+from mnemon.agent.seams import ChatModel, Message, Observation, Reply, ReplyOptions, ToolCall, Usage
 from mnemon.agent.speaker import speaker_for
+from mnemon.agent.tools import Tool, tools_by_name
 from mnemon.errors import UsageError
 from mnemon.memory import Memory, Person
-from mnemon.profiles import PatternProfiler
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
 
     from mnemon.agent.graph import Event
+    from mnemon.agent.mcp_tools import McpServers
+    from mnemon.agent.understanding import Understanding
 
-THREAD_TURNS = 40  # the newest turns that are read back; the layout's token budget cuts further
 DEFAULT_OPTIONS = ReplyOptions(max_tokens=256)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AssistantReply:
-    """A reply and what it rests on. The model read `memories`; it cited `citations` by their marks."""
+    """A reply and what it rests on. The model read `memories`; it cited `citations` by their marks.
+
+    `finish` is "confirm" where the reply waits for a yes to `waiting`: answer with `Assistant.resume`.
+    """
 
     text: str
     memories: tuple[Recalled, ...]
     citations: tuple[Recalled, ...]
     usage: Usage
     finish: str
+    id: str = ""  # the episode that it became; what `Person.rate` takes
+    observations: tuple[Observation, ...] = ()  # what tools gave back, in the order of the calls
+    waiting: tuple[ToolCall, ...] = ()
+    understood: "Understanding | None" = None
+    sizes: Mapping[str, int] = field(default_factory=dict)  # tokens of the prompt by part
+    notes: tuple[str, ...] = ()  # what is less than it could be
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """A turn that was begun and has not ended. With `waiting`, the person has to say yes or no first."""
+
+    text: str
+    asked_at: datetime
+    waiting: tuple[ToolCall, ...] = ()
 
 
 class Assistant:
@@ -54,15 +75,22 @@ class Assistant:
         options: ReplyOptions = DEFAULT_OPTIONS,
         grounding: float = 1.0,
         use_memory: bool = True,
+        tools: Sequence[object] = (),
+        mcp: Sequence[str] = (),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         from mnemon.agent.graph import Nodes, build_graph
+        from mnemon.agent.threads import UnfinishedTurns
 
-        speaker = speaker_for(model, grounding=grounding)
+        speaker = speaker_for(model, grounding=grounding, nearness=person.nearness)
         self.person = person
         self.model = model
         self.last: AssistantReply | None = None
+        self._memory: Memory | None = None  # to be closed with the assistant
+        self._own_tools = tools_by_name(tools)
+        self._servers = _servers(mcp)
         self._stop = Flag()
+        self._turns = UnfinishedTurns(person)
         self._nodes = Nodes(
             person=person,
             name=name or person.user,
@@ -71,9 +99,12 @@ class Assistant:
             options=options,
             clock=clock,
             stopped=self._stop.is_set,
+            tools=self._tools,
             use_memory=use_memory,
         )
         self.graph: CompiledStateGraph[Any, Any, Any, Any] = build_graph(self._nodes)
+        # The same, with what is needed to stop in the middle; as a node of another graph, that one's is used.
+        self._resumable = build_graph(self._nodes, checkpointer=self._turns)
 
     @classmethod
     def open(
@@ -86,14 +117,30 @@ class Assistant:
         options: ReplyOptions = DEFAULT_OPTIONS,
         grounding: float = 1.0,
         use_memory: bool = True,
+        tools: Sequence[object] = (),
+        mcp: Sequence[str] = (),
     ) -> "Assistant":
-        """The person's memory in `db`, and a local model by name or path, or any `ChatModel`."""
+        """The person's memory in `db`, and a local model by name or path, or any `ChatModel`.
+
+        `tools` are typed functions, `Tool`s or LangChain tools; `mcp` are commands or addresses of MCP
+        servers, started when they are first needed. `close` ends them.
+        """
         from mnemon.agent.local import LocalChatModel
 
         if isinstance(model, str):
-            model = LocalChatModel.open(model, device=device, engine=engine)
-        person = Memory.open(db, profiler=PatternProfiler()).for_user(user)
-        return cls(person, model, options=options, grounding=grounding, use_memory=use_memory)
+            model = LocalChatModel.open(model, device=device)
+        memory = Memory.open(db)
+        assistant = cls(
+            memory.for_user(user),
+            model,
+            options=options,
+            grounding=grounding,
+            use_memory=use_memory,
+            tools=tools,
+            mcp=mcp,
+        )
+        assistant._memory = memory
+        return assistant
 
     def stream(self, text: str, *, thread: str = "chat") -> Iterator[str]:
         """The pieces of the reply as they are written. What was said is kept when the stream ends."""
@@ -105,42 +152,139 @@ class Assistant:
         """The whole reply, with the memories that it rests on."""
         for _ in self.events(text, thread=thread):
             pass
-        assert self.last is not None, "a turn that ended without an error has a reply"
-        return self.last
+        return self._last()
 
     def events(
         self, text: str, *, thread: str = "chat", history: Sequence[Message] | None = None
     ) -> Generator["Event", None, None]:
-        """What happens in a turn: "recalled" with the memories, "piece" with text, "written". `history` is
-        the conversation so far where the caller holds it; without it the memory does."""
+        """What happens in a turn: "understood", "recalled" with the memories, "calling" and "observed" for
+        tools, "piece" with text, "written"; or, at the end, "confirm" with the calls that wait for a yes.
+        `history` is the conversation so far where the caller holds it; without it the memory does."""
         if not text.strip():
             raise UsageError("There is nothing to answer: the message is empty.")
-        self._stop.clear()
-        so_far = self._history(thread) if history is None else list(history)
-        turn = {"text": text, "thread": thread, "history": so_far}
-        last: dict[str, Any] = {}
-        for mode, chunk in self.graph.stream(turn, stream_mode=["custom", "values"]):
-            if mode == "custom":
-                yield cast("Event", chunk)
-            else:
-                last = cast("dict[str, Any]", chunk)
-        self.last = _told(last["prompt"], last["reply"])
+        self._set_aside(thread)
+        turn: dict[str, Any] = {"text": text, "thread": thread}
+        if history is not None:
+            turn["history"] = list(history)
+        yield from self._run(turn, thread)
+
+    def unfinished(self, *, thread: str = "chat") -> Unfinished | None:
+        """The turn of this thread that waits for a yes, or was killed before it ended."""
+        if not self._turns.known(thread):
+            return None
+        state = self._resumable.get_state(_place(thread))
+        if not state.next:
+            return None
+        waiting = [call for one in state.interrupts for call in one.value["calls"]]
+        return Unfinished(
+            text=state.values["text"],
+            asked_at=state.values.get("asked_at", self._nodes.clock()),
+            waiting=tuple(waiting),
+        )
+
+    def resume(
+        self, *, approve: bool | Sequence[str] = False, thread: str = "chat"
+    ) -> Generator["Event", None, None]:
+        """Go on with the turn of this thread that has not ended. `approve`: all calls that wait for a yes,
+        none of them, or those with these ids. The events are those of `events`."""
+        from langgraph.types import Command
+
+        left = self.unfinished(thread=thread)
+        if left is None:
+            raise UsageError(f"No turn of the thread {thread!r} waits to be resumed.")
+        ids = [call.id for call in left.waiting] if approve is True else list(approve or ())
+        unknown = sorted(set(ids) - {call.id for call in left.waiting})
+        if unknown:
+            raise UsageError(f"Calls {unknown} do not wait for a yes in the thread {thread!r}.")
+        yield from self._run(Command(resume={"approved": ids}) if left.waiting else None, thread)
 
     def stop(self) -> None:
         """End the reply that is being written; what was said so far is kept. Callable from any thread."""
         self._stop.set()
 
-    def _history(self, thread: str) -> list[Message]:
-        turns = self.person.timeline(session=thread, limit=THREAD_TURNS, newest_first=True)
-        said = [turn for turn in reversed(turns) if turn.role in ("user", "assistant")]
-        return [{"role": turn.role, "content": turn.text} for turn in said]
+    def close(self) -> None:
+        """End the MCP servers, and close the memory that `open` opened."""
+        if self._servers is not None:
+            self._servers.close()
+        if self._memory is not None:
+            self._memory.close()
+
+    def __enter__(self) -> "Assistant":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- inside
+
+    def _run(self, given: object, thread: str) -> Generator["Event", None, None]:
+        self._stop.clear()
+        self.last = None
+        last: dict[str, Any] = {}
+        stream = self._resumable.stream(
+            cast("Any", given), _place(thread), stream_mode=["custom", "values"], durability="sync"
+        )
+        for mode, chunk in stream:
+            if mode == "custom":
+                yield cast("Event", chunk)
+            else:
+                last = cast("dict[str, Any]", chunk)
+        waiting = [call for one in last.get("__interrupt__", ()) for call in one.value["calls"]]
+        self.last = self._told(last, waiting)
+        if waiting:
+            yield {"kind": "confirm", "calls": waiting}
+        else:
+            self._turns.delete_thread(thread)
+
+    def _last(self) -> AssistantReply:
+        assert self.last is not None, "a turn that ended without an error has a reply"
+        return self.last
+
+    def _set_aside(self, thread: str) -> None:
+        """The person goes on without the turn that has not ended: what they said in it is kept."""
+        left = self.unfinished(thread=thread)
+        if left is not None:
+            self.person.remember(left.text, session=thread, time=left.asked_at)
+            self._turns.delete_thread(thread)
+
+    def _tools(self) -> Mapping[str, Tool]:
+        if self._servers is None:
+            return self._own_tools
+        return self._own_tools | {
+            tool.name: tool for tool in self._servers.tools() if tool.name not in self._own_tools
+        }
+
+    def _told(self, state: Mapping[str, Any], waiting: Sequence[ToolCall]) -> AssistantReply:
+        prompt: Prompt | None = state.get("prompt")
+        reply: Reply = state["reply"]
+        memories = prompt.memories if prompt is not None else ()
+        return AssistantReply(
+            text=reply.text,
+            memories=memories,
+            citations=cited(reply.text, memories),
+            usage=reply.usage,
+            finish="confirm" if waiting else reply.finish,
+            id=state.get("reply_id", ""),
+            observations=tuple(one for seen in state.get("rounds", ()) for one in seen),
+            waiting=tuple(waiting),
+            understood=state.get("understood"),
+            sizes=prompt.sizes if prompt is not None else {},
+            notes=() if self._servers is None else self._servers.notes,
+        )
 
 
-def _told(prompt: Prompt, reply: Reply) -> AssistantReply:
-    return AssistantReply(
-        text=reply.text,
-        memories=prompt.memories,
-        citations=cited(reply.text, prompt.memories),
-        usage=reply.usage,
-        finish=reply.finish,
-    )
+def _place(thread: str) -> Any:
+    return {"configurable": {"thread_id": thread}}
+
+
+def _servers(addresses: Sequence[str]) -> "McpServers | None":
+    if not addresses:
+        return None
+    from mnemon.agent.mcp_tools import McpServers
+
+    return McpServers(addresses)

@@ -5,17 +5,20 @@ and `layout_for` picks by size. Recalled text is data: it is quoted, stripped of
 fence, and never becomes a message of its own.
 """
 
+import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from importlib.resources import files
 from typing import Literal
 
-from mnemon.agent.seams import Message
+from mnemon.agent.fence import fenced, orders, quotable, quoted_lines
+from mnemon.agent.seams import Message, Observation
+from mnemon.agent.templates import template
+from mnemon.agent.tools import shown_text
+from mnemon.agent.understanding import tells
 from mnemon.errors import UsageError
 
-FENCE = "====="
 REPLY_ROOM = 256  # tokens kept free for the reply itself
 
 
@@ -34,19 +37,51 @@ class Recalled:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How much a model of one size is given, and in which form."""
+    """How much a model of one size is given, and in which form. The token limits share one context."""
 
     memories: int  # at most so many recalled lines
     fenced: bool  # memories in a fenced block of the system text, or plainly before the question
     thread_tokens: int  # of the running conversation
+    wide: int = 0  # lines when many things are asked about at once; 0: as many as `memories`
+    memory_tokens: int = 2_000
+    profile_tokens: int = 150
+    tool_tokens: int = 800
+    tool_rounds: int = 3  # how often tools may be asked for before there has to be an answer
+
+    def lines(self, *, many: bool) -> int:
+        return max(self.memories, self.wide) if many else self.memories
 
 
 # Parameters of the model (upper bound) → layout. Two lines are what the 135 M default can use: of twelve
-# personal questions, steered for grounding, it answered 12 right with two lines and 9 with three.
+# personal questions, steered for grounding, it answered 12 right with two lines and 9 with three. The rows for
+# larger models are set by their context, not yet by measurement.
 _LAYOUTS: tuple[tuple[float, Layout], ...] = (
-    (1e9, Layout(memories=2, fenced=False, thread_tokens=150)),
-    (4e9, Layout(memories=6, fenced=True, thread_tokens=1_500)),
-    (float("inf"), Layout(memories=12, fenced=True, thread_tokens=4_000)),
+    (
+        1e9,
+        Layout(
+            memories=2,
+            fenced=False,
+            thread_tokens=150,
+            memory_tokens=200,
+            profile_tokens=40,
+            tool_tokens=150,
+            tool_rounds=1,
+        ),
+    ),
+    (4e9, Layout(memories=6, wide=12, fenced=True, thread_tokens=1_500)),
+    (
+        float("inf"),
+        Layout(
+            memories=12,
+            wide=30,
+            fenced=True,
+            thread_tokens=4_000,
+            memory_tokens=4_000,
+            profile_tokens=400,
+            tool_tokens=4_000,
+            tool_rounds=6,
+        ),
+    ),
 )
 
 
@@ -58,12 +93,16 @@ def layout_for(parameters: int | None) -> Layout:
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """What the model reads, the same without the memories (for grounding), and what went into it."""
+    """What the model reads, the same without what was found (for grounding), and what went into it."""
 
     messages: tuple[Message, ...]
     without_memories: tuple[Message, ...]
     memories: tuple[Recalled, ...]
     left_out: int  # messages of the thread that did not fit
+    question: str = ""
+    observed: tuple[Observation, ...] = ()  # as they stand in the messages, cut to what fits
+    withheld: int = 0  # texts of others that give orders, kept from a model too small to know a fence
+    sizes: Mapping[str, int] = field(default_factory=dict)  # tokens by part
 
 
 def compose(
@@ -76,31 +115,63 @@ def compose(
     context_length: int,
     name: str,
     now: datetime,
+    many: bool = False,
+    profile: Sequence[str] = (),
+    observed: Sequence[Observation] = (),
 ) -> Prompt:
-    """The prompt for one question. `thread` is oldest first and does not hold the question."""
-    room = context_length - REPLY_ROOM - count_tokens(question)
+    """The prompt for one question. `thread` is oldest first and does not hold the question. `many`: it asks
+    about many things at once. `profile`: how the person likes to be answered, most important first."""
+    asked = count_tokens(question)
+    room = context_length - REPLY_ROOM - asked
     if room <= 0:
         raise UsageError(
-            f"The message has {count_tokens(question)} tokens; the model reads {context_length} in all.",
+            f"The message has {asked} tokens; the model reads {context_length} in all.",
             hint=f"Shorten it to about {max(1, context_length - 2 * REPLY_ROOM)} tokens.",
         )
     telling = not layout.fenced and tells(question)
-    kind = "converse" if layout.fenced else "listen" if telling else "answer"
-    system = _template(kind, name=name, today=f"{now:%A, %d %B %Y}")
-    examples = _LISTENING if telling else ()
-    chosen = [] if telling else _fitting_memories(recalled[: layout.memories], room // 2, count_tokens)
+    wishes = _fitting_lines(profile, min(layout.profile_tokens, room // 4), count_tokens)
+    system = _system(layout, telling=telling, name=name, now=now, wishes=wishes)
+    room -= count_tokens(system)
+    seen = [] if telling else list(recalled[: layout.lines(many=many)])
+    harmless = [one for one in seen if layout.fenced or not orders(one.text)]
+    chosen = _fitting_memories(harmless, min(layout.memory_tokens, room // 2), count_tokens)
     in_time = tuple(sorted(chosen, key=lambda memory: memory.time))
-    spent = sum(count_tokens(line.text) for line in in_time) + count_tokens(system)
+    for_memories = sum(count_tokens(line.text) for line in in_time)
+    safe = [one for one in observed if layout.fenced or not orders(one.text)]
+    results = _fitting_observations(safe, min(layout.tool_tokens, (room - for_memories) // 2), count_tokens)
+    for_tools = sum(count_tokens(one.text) for one in results)
     # A small model takes the thread's last subject for this one's: the tail is for what only it can answer.
-    alone = telling or (not layout.fenced and bool(chosen))
-    tail = [] if alone else _fitting_tail(thread, min(layout.thread_tokens, room - spent), count_tokens)
+    alone = telling or (not layout.fenced and bool(chosen or results))
+    left = min(layout.thread_tokens, room - for_memories - for_tools)
+    tail = [] if alone else _fitting_tail(thread, left, count_tokens)
+    before = [*(_LISTENING if telling else ()), *tail]
     build = _fenced if layout.fenced else _plain
     return Prompt(
-        messages=build(system, in_time, [*examples, *tail], question),
-        without_memories=build(system, (), [*examples, *tail], question),
+        messages=build(system, in_time, results, before, question),
+        without_memories=build(system, (), (), before, question),
         memories=in_time,
         left_out=len(thread) - len(tail),
+        question=question,
+        observed=results,
+        withheld=len(seen) - len(harmless) + len(observed) - len(safe),
+        sizes={
+            "system": count_tokens(system) - sum(count_tokens(line) for line in wishes),
+            "profile": sum(count_tokens(line) for line in wishes),
+            "memories": for_memories,
+            "tools": for_tools,
+            "thread": sum(count_tokens(message["content"]) for message in tail),
+            "question": asked,
+        },
     )
+
+
+def _system(layout: Layout, *, telling: bool, name: str, now: datetime, wishes: Sequence[str]) -> str:
+    kind = "converse" if layout.fenced else "listen" if telling else "answer"
+    system = template(kind, name=name, today=f"{now:%A, %d %B %Y}")
+    if not wishes:
+        return system
+    lines = " ".join(wishes) if not layout.fenced else "\n".join(f"- {wish}" for wish in wishes)
+    return f"{system} {lines}" if not layout.fenced else f"{system}\n{name} likes to be answered so:\n{lines}"
 
 
 # Four exchanges show a small model how to take in what it is told; described in words it condoles or invents.
@@ -114,35 +185,41 @@ _LISTENING: tuple[Message, ...] = (
     {"role": "user", "content": "I play the guitar."},
     {"role": "assistant", "content": "How lovely that you play the guitar! I will remember that."},
 )
-_OF_ONESELF = re.compile(r"\b(?:i|i['’](?:m|ve|d|ll)|my|mine|we|our)\b", re.IGNORECASE)
-_REQUEST = re.compile(
-    r"\s*(?:please|what|who|whose|where|when|why|how|which|can|could|would|will|do|does|did|is|are|am|was"
-    r"|should|shall|may|tell|give|show|write|list|make|remind|help|explain|suggest|recommend|find)\b",
-    re.IGNORECASE,
-)
-
-
-def tells(message: str) -> bool:
-    """Whether somebody tells of themselves here, and asks for nothing."""
-    return "?" not in message and not _REQUEST.match(message) and bool(_OF_ONESELF.search(message))
 
 
 def _fenced(
-    system: str, memories: Sequence[Recalled], tail: Sequence[Message], question: str
+    system: str,
+    memories: Sequence[Recalled],
+    observed: Sequence[Observation],
+    tail: Sequence[Message],
+    question: str,
 ) -> tuple[Message, ...]:
     lines = [f"[{one.mark}] {one.time:%Y-%m-%d}, {one.speaker}: {quotable(one.text)}" for one in memories]
-    block = f"\n{FENCE}\n" + "\n".join(lines) + f"\n{FENCE}" if lines else ""
-    return ({"role": "system", "content": system + block}, *tail, {"role": "user", "content": question})
+    block = "\n" + fenced("\n".join(lines)) if lines else ""
+    found = "\n".join(f"{_shown_call(one)}\n{quoted_lines(shown_text(one))}" for one in observed)
+    asked = f"What tools gave back:\n{fenced(found)}\n\n{question}" if found else question
+    return ({"role": "system", "content": system + block}, *tail, {"role": "user", "content": asked})
+
+
+def _shown_call(observation: Observation) -> str:
+    arguments = json.dumps(dict(observation.call.arguments), ensure_ascii=False)
+    return quotable(f"{observation.call.name} {arguments}{'' if observation.ok else ' failed'}:")
 
 
 def _plain(
-    system: str, memories: Sequence[Recalled], tail: Sequence[Message], question: str
+    system: str,
+    memories: Sequence[Recalled],
+    observed: Sequence[Observation],
+    tail: Sequence[Message],
+    question: str,
 ) -> tuple[Message, ...]:
     # Measured with the 135 M default: lines in the person's own message are used twice as often as the same
     # lines in the system text; "Question:" keeps it from continuing the list; and said to it as "your", what
     # it copies is already the answer.
-    lines = "".join(f"- {_addressed(one)}\n" for one in memories)
-    asked = f"Remember:\n{lines}\nQuestion: {question}" if lines else question
+    known = "".join(f"- {_addressed(one)}\n" for one in memories)
+    found = "".join(f"- {quotable(shown_text(one))}\n" for one in observed)
+    asked = (f"Remember:\n{known}\n" if known else "") + (f"Found just now:\n{found}\n" if found else "")
+    asked = f"{asked}Question: {question}" if asked else question
     return ({"role": "system", "content": system}, *tail, {"role": "user", "content": asked})
 
 
@@ -200,12 +277,6 @@ def _other_person(found: re.Match[str]) -> str:
     return other.capitalize() if not before or before[-1] in ".!?" else other
 
 
-def quotable(text: str) -> str:
-    """A memory on one line that can neither close its fence nor pass for a chat-template token."""
-    one_line = " ".join(text.split()).replace(FENCE, "-----")
-    return re.sub(r"<\|[^|<>]{0,40}\|>", "", one_line)
-
-
 def _fitting_memories(
     memories: Sequence[Recalled], room: int, count_tokens: Callable[[str], int]
 ) -> list[Recalled]:
@@ -217,6 +288,34 @@ def _fitting_memories(
             chosen.append(memory)
             room -= cost
     return chosen
+
+
+def _fitting_lines(lines: Sequence[str], room: int, count_tokens: Callable[[str], int]) -> list[str]:
+    """The first ones that fit."""
+    chosen: list[str] = []
+    for line in lines:
+        room -= count_tokens(line)
+        if room < 0:
+            break
+        chosen.append(line)
+    return chosen
+
+
+def _fitting_observations(
+    observed: Sequence[Observation], room: int, count_tokens: Callable[[str], int]
+) -> tuple[Observation, ...]:
+    """All of them, each cut to an equal share of the room."""
+    share = room // max(1, len(observed))
+    return tuple(_cut(one, share, count_tokens) for one in observed)
+
+
+def _cut(observation: Observation, room: int, count_tokens: Callable[[str], int]) -> Observation:
+    text = observation.text
+    while text and count_tokens(text) > room:
+        # Never more than what the count says is too much, and never so little that it takes for ever.
+        text = text[: min(len(text) * 9 // 10, int(len(text) * room / max(1, count_tokens(text))) + 1)]
+    gone = len(observation.text) - len(text)
+    return replace(observation, text=text, left_out=observation.left_out + gone) if gone else observation
 
 
 def _fitting_tail(thread: Sequence[Message], room: int, count_tokens: Callable[[str], int]) -> list[Message]:
@@ -237,8 +336,3 @@ def cited(text: str, memories: Sequence[Recalled]) -> tuple[Recalled, ...]:
     by_mark = {memory.mark: memory for memory in memories}
     marks = dict.fromkeys(re.findall(r"\[(m\d+)\]", text))
     return tuple(by_mark[mark] for mark in marks if mark in by_mark)
-
-
-def _template(prompt: str, **values: str) -> str:
-    text = files("mnemon.agent").joinpath(f"prompts/{prompt}.md").read_text(encoding="utf-8").strip()
-    return text.format(**values)

@@ -9,18 +9,23 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from mnemon.agent.fence import fenced, quoted_lines
 from mnemon.agent.seams import (
     DEFAULT_OPTIONS,
     Ability,
     ChatModel,
     Finish,
     Message,
+    Observation,
     Reply,
     ReplyOptions,
     ReplyStream,
+    ToolCall,
+    ToolSpec,
     Usage,
     check_messages,
 )
+from mnemon.agent.tools import shown_text
 from mnemon.errors import EndpointError, UsageError
 
 JsonObject = dict[str, Any]
@@ -46,10 +51,25 @@ class EndpointChatModel(ChatModel):
 
     @property
     def abilities(self) -> frozenset[Ability]:
-        return frozenset({"seed", "json_schema", "usage"})
+        return frozenset({"seed", "json_schema", "usage", "tools"})
 
     def stream(self, messages: Sequence[Message], options: ReplyOptions = DEFAULT_OPTIONS) -> ReplyStream:
         return ReplyStream(self._read(self._body(check_messages(messages), options)))
+
+    def stream_with_tools(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[ToolSpec],
+        observed: Sequence[Sequence[Observation]] = (),
+        options: ReplyOptions = DEFAULT_OPTIONS,
+    ) -> ReplyStream:
+        """The server's own way to call tools. What tools gave back is fenced in their messages."""
+        body = self._body(check_messages(messages), options)
+        body["messages"] = [*body["messages"], *(message for seen in observed for message in _round(seen))]
+        if tools:
+            body["tools"] = [{"type": "function", "function": _described(tool)} for tool in tools]
+        return ReplyStream(self._read(body))
 
     def _body(self, messages: list[dict[str, str]], options: ReplyOptions) -> JsonObject:
         body: JsonObject = {
@@ -74,6 +94,7 @@ class EndpointChatModel(ChatModel):
         import httpx
 
         text: list[str] = []
+        calls = _Calls(self._url)
         finish: Finish | None = None
         usage = Usage()
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
@@ -86,6 +107,7 @@ class EndpointChatModel(ChatModel):
                     raise self._refused(response.status_code, response.read().decode("utf-8", "replace"))
                 for event in self._events(response.iter_lines()):
                     usage = _usage(event, usage)
+                    calls.take(event)
                     piece, ended = self._choice(event)
                     finish = ended or finish
                     if piece:
@@ -105,7 +127,7 @@ class EndpointChatModel(ChatModel):
                 f"{self._url!r} ended its reply without saying so, after {len(''.join(text))} characters.",
                 hint="The connection was cut or the server failed; see its log.",
             )
-        return Reply(text="".join(text), finish=finish, usage=usage)
+        return Reply(text="".join(text), finish=finish, usage=usage, calls=calls.all())
 
     def _events(self, lines: Iterator[str]) -> Iterator[JsonObject]:
         for line in lines:
@@ -152,6 +174,68 @@ class EndpointChatModel(ChatModel):
             429: "Too many requests; wait and try again.",
         }
         return EndpointError(f"{self._url!r} answered {status}: {reason}", hint=hints.get(status))
+
+
+class _Calls:
+    """Calls as they arrive: each piece belongs to the call of its index."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._parts: dict[int, dict[str, str]] = {}
+
+    def take(self, event: JsonObject) -> None:
+        try:
+            pieces = [piece for choice in event.get("choices") or [] for piece in _tool_pieces(choice)]
+            for piece in pieces:
+                part = self._parts.setdefault(int(piece.get("index", 0)), {"id": "", "name": "", "json": ""})
+                function = piece.get("function") or {}
+                part["id"] = piece.get("id") or part["id"]
+                part["name"] += function.get("name") or ""
+                part["json"] += function.get("arguments") or ""
+        except (AttributeError, TypeError, ValueError) as e:
+            raise EndpointError(f"{self._url!r} sent a call of another shape: {event!r:.120}.") from e
+
+    def all(self) -> tuple[ToolCall, ...]:
+        return tuple(
+            ToolCall(id=part["id"] or f"call-{index}", name=part["name"], arguments=_arguments(part["json"]))
+            for index, part in sorted(self._parts.items())
+        )
+
+
+def _tool_pieces(choice: Any) -> list[Any]:
+    delta = choice.get("delta") if isinstance(choice, dict) else None
+    pieces = delta.get("tool_calls") if isinstance(delta, dict) else None
+    return list(pieces or [])
+
+
+def _arguments(written: str) -> JsonObject:
+    """What is no object is handed on as it is: the tool refuses it in words that the model reads."""
+    try:
+        arguments = json.loads(written or "{}")
+    except ValueError:
+        return {"unreadable": written}
+    return arguments if isinstance(arguments, dict) else {"unreadable": arguments}
+
+
+def _described(tool: ToolSpec) -> JsonObject:
+    return {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+
+
+def _round(seen: Sequence[Observation]) -> list[JsonObject]:
+    """One round as the wire has it: the calls, then a message for what came of each."""
+    calls = [
+        {
+            "id": one.call.id,
+            "type": "function",
+            "function": {"name": one.call.name, "arguments": json.dumps(dict(one.call.arguments))},
+        }
+        for one in seen
+    ]
+    results = [
+        {"role": "tool", "tool_call_id": one.call.id, "content": fenced(quoted_lines(shown_text(one)))}
+        for one in seen
+    ]
+    return [{"role": "assistant", "content": None, "tool_calls": calls}, *results]
 
 
 def _reason(error: Any) -> str:

@@ -1,70 +1,73 @@
-"""The assistant as a LangGraph graph: recall → compose → respond → write back.
+"""The assistant as a LangGraph graph: understand → recall → compose → respond ⇄ tools → write back.
 
 State is typed and every node is a method that can be called alone. While it runs, the graph writes events to
-LangGraph's custom stream (`stream_mode="custom"`): what was recalled, each piece of the reply, the end.
-Imported only when a graph is built, because LangGraph takes a second to load.
+LangGraph's custom stream (`stream_mode="custom"`): what was understood and recalled, which tool runs and what
+came of it, each piece of the reply, the end. A tool that acts on the world waits for a yes: the graph is
+interrupted and may be resumed in another process. Imported only when a graph is built, because LangGraph
+takes a second to load.
 """
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
+from langgraph.channels import UntrackedValue
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import StreamWriter
+from langgraph.types import StreamWriter, interrupt
 
-from mnemon.agent.compose import Layout, Prompt, Recalled, compose
-from mnemon.agent.seams import Message, Reply, ReplyOptions
+from mnemon.agent.compose import Layout, Prompt, Recalled, cited, compose
+from mnemon.agent.recalling import Recaller
+from mnemon.agent.seams import Message, Observation, Reply, ReplyOptions, ToolCall, ToolSpec
 from mnemon.agent.speaker import Speaker
-from mnemon.memory import Hit, Person
+from mnemon.agent.support import used
+from mnemon.agent.tools import Tool, observe
+from mnemon.agent.understanding import Understanding, understand
+from mnemon.memory import Person
 
-# What a person asks about themselves or tells of themselves is looked up; "hello" and "thanks" are not.
-_SMALL_TALK = re.compile(
-    r"(?:hi|hello|hey|thanks?|thank you|ok(?:ay)?|yes|no|bye|good (?:morning|evening|night))[\s!.,]*\Z",
-    re.IGNORECASE,
+THREAD_TURNS = 40  # the newest turns that are read back; the layout's token budget cuts further
+NOT_KNOWN = "I don't know that about you yet."
+ASKED_TWICE = "I could not find out more."
+_REFUSED = "The person was asked and said no. It did not run."
+_LOST = (
+    "It is not known whether this ran: the process that was to run it has ended. Do not try again unasked."
 )
-
-
-_ABOUT_REPLIES = re.compile(
-    r"\byou(?:'ve)?\b.*\b(?:say|said|tell|told|recommend|suggest|mention|promise|g[ia]ve|list)", re.IGNORECASE
-)
-NEAR = 0.3  # cosine of question and turn from which they are of one matter, with the default embedder
-SHARED = 0.25  # or this share of the question's weight in words they have in common
-
-MARGIN = 1.5  # a hit that falls this far behind the best, in log odds, distracts more than it helps
-
-
-def bears_on(hit: Hit) -> bool:
-    """Whether a hit is worth reading: it is about the question, and is not a question itself.
-
-    The best hit for a question about nothing in memory is still the best; it must not reach the model.
-    """
-    if hit.text.rstrip().endswith("?"):
-        return False
-    near, shared = hit.why.get("cosine", 0.0), hit.why.get("share_turn", 0.0)
-    return float(near) >= NEAR or float(shared) >= SHARED
 
 
 class Event(TypedDict, total=False):
     """What the graph reports while it runs."""
 
-    kind: Literal["recalled", "piece", "written"]
+    kind: Literal["understood", "recalled", "calling", "observed", "confirm", "piece", "written"]
     text: str
     memories: list[Recalled]
+    understood: Understanding
+    queries: tuple[str, ...]  # what memory was asked
+    again: bool  # the first questions found nothing, so it was asked in other words
+    call: ToolCall
+    calls: list[ToolCall]  # they wait for a yes
+    observation: Observation
 
 
 class Turn(TypedDict, total=False):
-    """One exchange as it passes through the graph."""
+    """One exchange as it passes through the graph.
+
+    What is not tracked never enters a checkpoint: what was recalled is recalled again when a turn is resumed,
+    so that nothing that was forgotten meanwhile comes back.
+    """
 
     text: str  # what the person said
     thread: str  # the name of the conversation, a session of the memory
-    history: list[Message]  # its turns so far, oldest first
-    recalled: list[Recalled]
-    prompt: Prompt
+    asked_at: datetime
+    rounds: list[list[Observation]]  # what came of the calls so far
+    approved: list[str]  # ids of calls that the person agreed to
     reply: Reply
+    reply_id: str  # the episode that the reply became
+    history: Annotated[list[Message], UntrackedValue]  # the conversation so far, oldest first
+    understood: Annotated[Understanding, UntrackedValue]
+    recalled: Annotated[list[Recalled], UntrackedValue]
+    prompt: Annotated[Prompt, UntrackedValue]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,70 +81,47 @@ class Nodes:
     options: ReplyOptions
     clock: Callable[[], datetime]
     stopped: Callable[[], bool]  # asked after every piece: has the person interrupted the reply?
+    tools: Callable[[], Mapping[str, Tool]] = dict  # asked at the first turn that may need one
     use_memory: bool = True
+    begun: set[tuple[str, str]] = field(default_factory=set)  # calls that were agreed to in this process
 
-    def recall(self, state: Turn) -> Turn:
+    def understand(self, state: Turn, *, writer: StreamWriter) -> Turn:
+        """What the message asks of the memory."""
+        history = self._history(state)
+        said = [message["content"] for message in history if message["role"] == "user"]
+        now = state.get("asked_at") or self.clock()
+        understood = understand(state["text"], said, now=now)
+        writer(Event(kind="understood", understood=understood))
+        return {"understood": understood, "history": history, "asked_at": now}
+
+    def recall(self, state: Turn, *, writer: StreamWriter) -> Turn:
         """What the person said before that bears on this, best first."""
-        question = state["text"]
-        if not self.use_memory or _SMALL_TALK.match(question.strip()):
+        if not self.use_memory:
+            writer(Event(kind="recalled", memories=[]))
             return {"recalled": []}
-        # Much of what is found is of no use to an answer, so more is asked for than is used.
-        asked = 10 + 2 * self.layout.memories
-        hits = self.person.recall(question, k=asked, time=self.clock(), units=("turn", "fact"))
-        if not _ABOUT_REPLIES.search(question):  # its own words are no evidence, unless they are asked for
-            hits = [hit for hit in hits if hit.role != "assistant"]
-        found = self._once([hit for hit in hits if bears_on(hit)])
-        return {"recalled": [self._offered(place, hit) for place, hit in enumerate(found, start=1)]}
+        recaller = Recaller(person=self.person, name=self.name, layout=self.layout)
+        found = recaller.find(state["text"], self._understood(state), now=self.clock())
+        writer(Event(kind="recalled", memories=found.recalled, queries=found.queries, again=found.again))
+        return {"recalled": found.recalled}
 
-    def _once(self, hits: list[Hit]) -> list[Hit]:
-        """The best hits, without what has ended ("I live in Faro", once the person has moved), and with
-        either a fact or the turn that it was learnt from."""
-        facts = {fact.id: fact for fact in self.person.facts(closed=True)}
-        now = self.clock()
-        over = {id_ for id_, fact in facts.items() if fact.valid_to is not None and fact.valid_to <= now}
-        evidence = {id_: {quote.episode_id for quote in fact.quotes} for id_, fact in facts.items()}
-        still_true = {turn for id_, turns in evidence.items() if id_ not in over for turn in turns}
-        passed = over | {turn for id_ in over for turn in evidence[id_]} - still_true
-        chosen: list[Hit] = []
-        for hit in hits:
-            if hit.id in passed or any(hit.text == one.text for one in chosen):
-                continue
-            if len(chosen) == self.layout.memories or (chosen and hit.score < chosen[0].score - MARGIN):
-                break
-            chosen.append(hit)
-            passed |= evidence.get(hit.id, set())
-            passed |= {id_ for id_, turns in evidence.items() if hit.id in turns}
-        return chosen
-
-    def _offered(self, place: int, hit: Hit) -> Recalled:
-        return Recalled(
-            mark=f"m{place}",
-            id=hit.id,
-            text=hit.text,
-            time=hit.time or self.clock(),
-            speaker=self.name if hit.role in ("user", None) else hit.speaker,
-            score=hit.score,
-            form="fact" if hit.unit == "fact" else "own words" if hit.role == "user" else "others' words",
-        )
-
-    def compose(self, state: Turn, *, writer: StreamWriter) -> Turn:
+    def compose(self, state: Turn) -> Turn:
         """The messages that the model reads."""
-        prompt = compose(
-            state["text"],
-            state["recalled"],
-            state.get("history", []),
-            layout=self.layout,
-            count_tokens=self.speaker.count_tokens,
-            context_length=self.speaker.context_length,
-            name=self.name,
-            now=self.clock(),
-        )
-        writer(Event(kind="recalled", memories=list(prompt.memories)))
-        return {"prompt": prompt}
+        return {"prompt": self._composed(state)}
 
     def respond(self, state: Turn, *, writer: StreamWriter) -> Turn:
-        """The reply, piece by piece. An interrupted one ends where it stands."""
-        stream = self.speaker.answer(state["prompt"], self.options)
+        """The reply, piece by piece, or calls of tools. An interrupted one ends where it stands."""
+        prompt = state.get("prompt") or self._composed(state)
+        rounds = state.get("rounds", [])
+        tools = self._offered_tools(state, rounds)
+        if tools and not self.speaker.native_tools:
+            calls = self.speaker.choose(prompt, tools, rounds)
+            if calls and not _all_known(calls, rounds):
+                return {"reply": Reply(text="", calls=calls)}
+            tools = []
+        if self._unsupported(state, prompt):
+            writer(Event(kind="piece", text=NOT_KNOWN))
+            return {"reply": Reply(text=NOT_KNOWN)}
+        stream = self.speaker.answer(prompt, self.options, tools=tools, rounds=rounds)
         said: list[str] = []
         for piece in stream:
             said.append(piece)
@@ -149,25 +129,146 @@ class Nodes:
             if self.stopped():
                 stream.close()
                 return {"reply": Reply(text="".join(said).rstrip(), finish="length")}
-        return {"reply": stream.reply}
+        reply = stream.reply
+        if reply.calls and _all_known(reply.calls, rounds):
+            return {"reply": replace(reply, calls=(), text=reply.text or ASKED_TWICE)}
+        return {"reply": reply}
+
+    def confirm(self, state: Turn) -> Turn:
+        """Ask the person about the calls that act on the world. Runs again from its start when resumed, so
+        it does nothing else."""
+        asking = [call for call in state["reply"].calls if self._acts(call)]
+        if not asking:
+            return {"approved": []}
+        answer = interrupt({"calls": asking})
+        approved = [call.id for call in asking if call.id in answer["approved"]]
+        self.begun.update((state["thread"], name) for name in approved)
+        return {"approved": approved}
+
+    def use_tools(self, state: Turn, *, writer: StreamWriter) -> Turn:
+        """Run what the model asked for. Whatever happens is an observation."""
+        tools = self.tools()
+        observed: list[Observation] = []
+        for call in state["reply"].calls:
+            refusal = self._refusal(state, call)
+            if refusal:
+                seen = Observation(call=call, text=refusal, ok=False)
+            else:
+                writer(Event(kind="calling", call=call))
+                seen = observe(tools.get(call.name), call)
+            writer(Event(kind="observed", observation=seen))
+            observed.append(seen)
+        return {"rounds": [*state.get("rounds", []), observed]}
 
     def write_back(self, state: Turn, *, writer: StreamWriter) -> Turn:
-        """Both sides of the turn become episodes. The recalled lines do not: they are memories already."""
+        """Both sides of the turn become episodes, and which memories the reply used becomes feedback.
+        Recalled lines and what tools gave back do not: they are not what the person said."""
+        reply, now = state["reply"], self.clock()
+        prompt = state.get("prompt")
+        if prompt is not None and reply.text:
+            helped = cited(reply.text, prompt.memories) or used(reply.text, state["text"], prompt.memories)
+            if helped:  # before the turn itself, so that taking back the last write takes back the turn
+                self.person.keep_feedback("retrieval", state["text"], good=[one.id for one in helped])
         messages = [{"role": "user", "content": state["text"]}]
-        if state["reply"].text:
-            messages.append({"role": "assistant", "content": state["reply"].text})
-        self.person.remember(messages, session=state["thread"], time=self.clock())
+        if reply.text:
+            messages.append({"role": "assistant", "content": reply.text})
+        ids = self.person.remember(messages, session=state["thread"], time=now)
         writer(Event(kind="written"))
-        return {}
+        return {"reply_id": ids[-1] if reply.text and len(ids) > 1 else ""}
+
+    # --- where to go next
+
+    def after_respond(self, state: Turn) -> Literal["confirm", "write_back"]:
+        return "confirm" if state["reply"].calls else "write_back"
+
+    # --- inside
+
+    def _history(self, state: Turn) -> list[Message]:
+        if "history" in state:
+            return state["history"]
+        turns = self.person.timeline(session=state["thread"], limit=THREAD_TURNS, newest_first=True)
+        said = [turn for turn in reversed(turns) if turn.role in ("user", "assistant")]
+        return [{"role": turn.role, "content": turn.text} for turn in said]
+
+    def _understood(self, state: Turn) -> Understanding:
+        return state.get("understood") or self.understand(state, writer=_unheard)["understood"]
+
+    def _composed(self, state: Turn) -> Prompt:
+        """What is not in the state, because the turn was resumed elsewhere, is made again."""
+        recalled = (
+            state["recalled"] if "recalled" in state else self.recall(state, writer=_unheard)["recalled"]
+        )
+        rounds = state.get("rounds", [])
+        return compose(
+            state["text"],
+            recalled,
+            self._history(state),
+            layout=self.layout,
+            count_tokens=self.speaker.count_tokens,
+            context_length=self.speaker.context_length,
+            name=self.name,
+            now=self.clock(),
+            many=self._understood(state).kind == "abstraction",
+            observed=() if self.speaker.native_tools else [one for seen in rounds for one in seen],
+        )
+
+    def _offered_tools(self, state: Turn, rounds: Sequence[Sequence[Observation]]) -> list[ToolSpec]:
+        if len(rounds) >= self.layout.tool_rounds or self._understood(state).matter == "small talk":
+            return []
+        return [tool.spec for tool in self.tools().values()]
+
+    def _unsupported(self, state: Turn, prompt: Prompt) -> bool:
+        """Whether a model that would rather invent than say so is asked for what nobody told it."""
+        nothing = not prompt.memories and not prompt.observed and not state.get("rounds")
+        return (
+            self.use_memory
+            and not self.layout.fenced
+            and nothing
+            and self._understood(state).only_memory_answers
+        )
+
+    def _acts(self, call: ToolCall) -> bool:
+        tool = self.tools().get(call.name)
+        return tool is not None and tool.acts
+
+    def _refusal(self, state: Turn, call: ToolCall) -> str:
+        """Why a call does not run; "" where it may."""
+        if self.stopped():
+            return "The person stopped this turn."
+        if not self._acts(call):
+            return ""
+        if call.id not in state.get("approved", []):
+            return _REFUSED
+        if (state["thread"], call.id) not in self.begun:
+            return _LOST
+        self.begun.discard((state["thread"], call.id))
+        return ""
 
 
-def build_graph(nodes: Nodes) -> CompiledStateGraph[Turn, Any, Turn, Turn]:
+def _all_known(calls: Sequence[ToolCall], rounds: Sequence[Sequence[Observation]]) -> bool:
+    """Whether all that is asked for was seen already: asking again would go round in circles."""
+    seen = [(one.call.name, dict(one.call.arguments)) for observed in rounds for one in observed]
+    return all((call.name, dict(call.arguments)) in seen for call in calls)
+
+
+def _unheard(_event: object) -> None:
+    """A writer for steps that are repeated: they were reported when they were taken first."""
+
+
+def build_graph(nodes: Nodes, *, checkpointer: Any = None) -> CompiledStateGraph[Turn, Any, Turn, Turn]:
     """The compiled graph. As a node of another graph it takes `text` and `thread` and gives `reply`."""
     graph = StateGraph(Turn)
+    graph.add_node("understand", nodes.understand)
     graph.add_node("recall", nodes.recall)
     graph.add_node("compose", nodes.compose)
     graph.add_node("respond", nodes.respond)
+    graph.add_node("confirm", nodes.confirm)
+    graph.add_node("tools", nodes.use_tools)
     graph.add_node("write_back", nodes.write_back)
-    for before, after in pairwise((START, "recall", "compose", "respond", "write_back", END)):
+    for before, after in pairwise((START, "understand", "recall", "compose", "respond")):
         graph.add_edge(before, after)
-    return graph.compile()
+    graph.add_conditional_edges("respond", nodes.after_respond)
+    for before, after in pairwise(("confirm", "tools", "compose")):
+        graph.add_edge(before, after)
+    graph.add_edge("write_back", END)
+    return graph.compile(checkpointer=checkpointer)

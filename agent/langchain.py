@@ -1,6 +1,7 @@
 """The edge to LangChain: any `ChatModel` of ours as a `BaseChatModel`, for any LangGraph agent to use.
 
-Tools cross it in both directions. Types of LangChain stay in this module. Steering is chosen when the wrapper is made.
+Tools cross it in both directions. Types of LangChain stay in this module. Steering is chosen when the wrapper
+is made.
 """
 
 import asyncio

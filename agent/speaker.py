@@ -5,17 +5,31 @@ was recalled. An endpoint cannot be steered: the memories in its prompt are all 
 """
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from mnemon.agent.compose import Prompt
-from mnemon.agent.seams import ChatModel, Reply, ReplyOptions, ReplyStream
+from mnemon.agent.seams import (
+    ChatModel,
+    Observation,
+    Reply,
+    ReplyOptions,
+    ReplyStream,
+    ToolCall,
+    ToolCaller,
+    ToolSpec,
+)
+from mnemon.agent.tools_choice import Nearness, choose
+from mnemon.errors import UsageError
 
 if TYPE_CHECKING:
     from mnemon.agent.local import LocalChatModel
 
 UNKNOWN_CONTEXT = 8_192  # tokens assumed for a model that does not say
+SMALL = 1e9  # parameters up to which a model is not asked which tool it wants
+
+Rounds = Sequence[Sequence[Observation]]  # what came of the calls so far
 
 
 class Speaker(Protocol):
@@ -27,9 +41,18 @@ class Speaker(Protocol):
     @property
     def context_length(self) -> int: ...
 
+    @property
+    def native_tools(self) -> bool: ...  # it calls tools by itself, in the middle of an answer
+
     def count_tokens(self, text: str) -> int: ...
 
-    def answer(self, prompt: Prompt, options: ReplyOptions) -> ReplyStream: ...
+    def choose(self, prompt: Prompt, tools: Sequence[ToolSpec], rounds: Rounds) -> tuple[ToolCall, ...]:
+        """The calls to make before an answer; asked of models without native tools."""
+        ...
+
+    def answer(
+        self, prompt: Prompt, options: ReplyOptions, *, tools: Sequence[ToolSpec] = (), rounds: Rounds = ()
+    ) -> ReplyStream: ...
 
 
 class PlainSpeaker:
@@ -38,39 +61,75 @@ class PlainSpeaker:
     parameters = None
     context_length = UNKNOWN_CONTEXT
 
-    def __init__(self, model: ChatModel) -> None:
+    def __init__(self, model: ChatModel, *, nearness: Nearness | None = None) -> None:
         self.model = model
+        self.nearness = nearness
+
+    @property
+    def native_tools(self) -> bool:
+        return "tools" in self.model.abilities
 
     def count_tokens(self, text: str) -> int:
         return len(text) // 3 + 1  # English runs at four characters a token; a third leaves a margin
 
-    def answer(self, prompt: Prompt, options: ReplyOptions) -> ReplyStream:
+    def choose(self, prompt: Prompt, tools: Sequence[ToolSpec], rounds: Rounds) -> tuple[ToolCall, ...]:
+        if "json_schema" not in self.model.abilities:
+            raise UsageError(
+                f"{self.model.name!r} cannot call tools: it neither knows them nor writes under a grammar.",
+                hint="Leave tools and mcp out, or use another model.",
+            )
+        small = self.parameters is not None and self.parameters <= SMALL
+        return choose(
+            self.model,
+            prompt.question,
+            tools,
+            observed=[one for seen in rounds for one in seen],
+            nearness=self.nearness if small else None,
+            call_id=f"call-{len(rounds) + 1}",
+        )
+
+    def answer(
+        self, prompt: Prompt, options: ReplyOptions, *, tools: Sequence[ToolSpec] = (), rounds: Rounds = ()
+    ) -> ReplyStream:
+        if not tools and not rounds:
+            return self.model.stream(prompt.messages, options)
+        if self.native_tools:
+            assert isinstance(self.model, ToolCaller), "what declares tools takes them"
+            return self.model.stream_with_tools(
+                prompt.messages, tools=tools, observed=rounds, options=options
+            )
         return self.model.stream(prompt.messages, options)
 
 
-class GroundedSpeaker:
+class GroundedSpeaker(PlainSpeaker):
     """A local model, steered at every token by what the recalled memories change."""
 
-    def __init__(self, model: "LocalChatModel", *, grounding: float) -> None:
-        self.model = model
+    model: "LocalChatModel"
+
+    def __init__(
+        self, model: "LocalChatModel", *, grounding: float, nearness: Nearness | None = None
+    ) -> None:
+        super().__init__(model, nearness=nearness)
         self.grounding = grounding
 
     @property
-    def parameters(self) -> int | None:
+    def parameters(self) -> int | None:  # type: ignore[override]
         return self.model.parameters
 
     @property
-    def context_length(self) -> int:
+    def context_length(self) -> int:  # type: ignore[override]
         return self.model.context_length
 
     def count_tokens(self, text: str) -> int:
         return self.model.count_tokens(text)
 
-    def answer(self, prompt: Prompt, options: ReplyOptions) -> ReplyStream:
+    def answer(
+        self, prompt: Prompt, options: ReplyOptions, *, tools: Sequence[ToolSpec] = (), rounds: Rounds = ()
+    ) -> ReplyStream:
         from mnemon.agent.decoding.presets import grounding
         from mnemon.agent.decoding.steering import Branch
 
-        if prompt.memories and self.grounding:
+        if (prompt.memories or prompt.observed) and self.grounding:
             without = Branch(name="without memories", messages=prompt.without_memories)
             stream = self.model.steer(
                 prompt.messages, grounding(without, lam=self.grounding), options=options
@@ -105,11 +164,11 @@ def _repeats(text: str) -> bool:
     return len(sentences) > 1 and len(sentences[-1].split()) > 3 and sentences[-1] in sentences[:-1]
 
 
-def speaker_for(model: ChatModel, *, grounding: float) -> Speaker:
+def speaker_for(model: ChatModel, *, grounding: float, nearness: Nearness | None = None) -> Speaker:
     """How this model is best asked: what it declares decides."""
     if "steering" not in model.abilities:
-        return PlainSpeaker(model)
+        return PlainSpeaker(model, nearness=nearness)
     from mnemon.agent.local import LocalChatModel
 
     assert isinstance(model, LocalChatModel), "only local models declare steering"
-    return GroundedSpeaker(model, grounding=grounding)
+    return GroundedSpeaker(model, grounding=grounding, nearness=nearness)

@@ -125,6 +125,12 @@ def observe(tool: Tool | None, call: ToolCall) -> Observation:
     return Observation(call=call, text=text[:LONGEST], ok=ok, left_out=max(0, len(text) - LONGEST))
 
 
+def shown_text(observation: Observation) -> str:
+    """What a model reads of an observation: never cut without saying so."""
+    rest = f" […] {observation.left_out} more characters were left out." if observation.left_out else ""
+    return observation.text + rest
+
+
 def _failure(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 import numpy as np
@@ -33,7 +34,7 @@ from mnemon.retrievers.sessions import SESSION_FEATURES, SessionPool, describe_s
 from mnemon.retrievers.slots import best, check, last_of_each
 from mnemon.retrievers.text import Tokenizer
 from mnemon.retrievers.threads import one_thread
-from mnemon.retrievers.timing import resolve_time
+from mnemon.retrievers.timing import TimeSpan, resolve_time
 from mnemon.retrievers.trunk import Trunk, shipped_session_trunk, shipped_trunk
 from mnemon.retrievers.windows import Columns, Floats, Rows, pieces, spoken
 
@@ -146,6 +147,11 @@ class HistoryRetriever:
                     self._vectors.append(fresh, kept)
 
     # -- keeping
+
+    @staticmethod
+    def time_asked(text: str, now: datetime) -> TimeSpan | None:
+        """The span of time that a question speaks of, as the search understands it."""
+        return resolve_time(text, now)
 
     @staticmethod
     def state_code() -> str:

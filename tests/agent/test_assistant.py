@@ -71,8 +71,8 @@ def test_events_tell_what_happens_in_order(ana, clock):
     ana.remember("I play the cello.", time="2024-05-01T10:00:00+00:00")
     assistant, _ = assistant_of(ana, clock, ["The cello, I think."])
     events = list(assistant.events("Which instrument do I play?"))
-    assert [event["kind"] for event in events] == ["recalled", *["piece"] * 4, "written"]
-    assert [memory.text for memory in events[0]["memories"]] == ["I play the cello."]
+    assert [event["kind"] for event in events] == ["understood", "recalled", *["piece"] * 4, "written"]
+    assert [memory.text for memory in events[1]["memories"]] == ["I play the cello."]
     assert "".join(event.get("text", "") for event in events) == "The cello, I think."
 
 
@@ -170,19 +170,20 @@ def test_every_node_runs_alone(ana, clock):
     nodes: Nodes = assistant._nodes
     heard: list[object] = []
     turn = {"text": "Which instrument do I play?", "thread": "t", "history": []}
-    for step in (nodes.recall, lambda t: nodes.compose(t, writer=heard.append)):
-        turn |= step(turn)
+    turn |= nodes.understand(turn, writer=heard.append)
+    turn |= nodes.recall(turn, writer=heard.append)
+    turn |= nodes.compose(turn)
     turn |= nodes.respond(turn, writer=heard.append)
     nodes.write_back(turn, writer=heard.append)
     assert turn["reply"].text == "The cello."
-    assert [event["kind"] for event in heard] == ["recalled", "piece", "piece", "written"]
+    assert [event["kind"] for event in heard] == ["understood", "recalled", "piece", "piece", "written"]
 
 
 def test_the_graph_is_what_the_documentation_draws(ana, clock):
     assistant, _ = assistant_of(ana, clock, [])
     edges = {(edge.source, edge.target) for edge in build_graph(assistant._nodes).get_graph().edges}
-    chain = ["__start__", "recall", "compose", "respond", "write_back", "__end__"]
-    assert edges == set(pairwise(chain))
+    chain = ["__start__", "understand", "recall", "compose", "respond", "write_back", "__end__"]
+    assert edges == {*pairwise(chain), *pairwise(["respond", "confirm", "tools", "compose"])}
 
 
 def test_relative_times_are_meant_from_the_clock(ana, clock):

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mnemon.agent.compose import FENCE, Layout, Recalled, cited, compose, layout_for, quotable
+from mnemon.agent.compose import Layout, Recalled, cited, compose, layout_for
+from mnemon.agent.fence import FENCE, quotable
 from mnemon.errors import UsageError
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
