@@ -1,10 +1,11 @@
 """Does contrasting with and without the memories make the model say what it was told?
 
-    python benchmarks/grounding_gain.py [--memories 3] [--questions 200] [--lam 1.0] [--epsilon E] [--json]
+    python benchmarks/grounding_gain.py [--memories 1,3,6] [--questions 200] [--lam 1] [--epsilon E] [--json]
 
 Fifty facts of a made-up person, four ways to ask for each: 200 questions, right when the reply contains the
 answer. They are written for this file and nothing is tuned on them: λ = 1 and plausibility 0.1 were fixed
-before, on twelve other questions. Prints accuracy with and without grounding, and a paired sign test.
+before, on twelve other questions. Prints accuracy with and without grounding, the gain with a 95 % interval
+(bootstrap over facts, because four ways to ask for one fact are not independent) and a paired sign test.
 """
 
 import argparse
@@ -14,9 +15,13 @@ import random
 import re
 from typing import NamedTuple
 
-from mnemon.agent import LocalChatModel, Message, ReplyOptions
-from mnemon.agent.decoding import Branch, grounding
+import numpy as np
+from many_replies import SteeringFor, Written, mean, write_all
 
+from mnemon.agent import LocalChatModel, Message
+from mnemon.agent.decoding import Branch, Steering, grounding
+
+TOGETHER = 25  # replies in one batch
 HELPER = "You are a helpful assistant."
 ASKING = ("{q}", "Remind me: {q}", "I forgot something. {q}", "{q} Answer in one short sentence.")
 
@@ -113,9 +118,24 @@ def sign_test(better: int, worse: int) -> float:
     return min(1.0, 2 * sum(math.comb(n, i) for i in range(k, n + 1)) / 2**n)
 
 
+def answered(
+    model: LocalChatModel, batch: list[tuple[Fact, str, list[str]]], steering: SteeringFor | None
+) -> list[Written]:
+    conversations = [conversation(told(memories), question) for _, question, memories in batch]
+    return write_all(model, conversations, steering, max_tokens=20)
+
+
+def contrast(batch: list[tuple[Fact, str, list[str]]], lam: float, epsilon: float | None) -> SteeringFor:
+    def steering(place: int) -> Steering:
+        bare = Branch(name="bare", messages=tuple(conversation(HELPER, batch[place][1])))
+        return grounding(bare, lam=lam, epsilon=epsilon)
+
+    return steering
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--memories", type=int, default=3)
+    parser.add_argument("--memories", default="1,3,6", help="how many are in context; several with commas")
     parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--lam", type=float, default=1.0)
     parser.add_argument("--epsilon", type=float, default=None, help="a divergence budget instead of --lam")
@@ -123,32 +143,36 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     model = LocalChatModel.open(given.model)
-    options = ReplyOptions(max_tokens=20)
-    right: dict[str, list[bool]] = {"plain": [], "grounded": []}
-    kl: list[float] = []
-    for known, question, memories in cases(given.questions, given.memories):
-        messages = conversation(told(memories), question)
-        bare = Branch(name="bare", messages=tuple(conversation(HELPER, question)))
-        stream = model.steer(messages, grounding(bare, lam=given.lam, epsilon=given.epsilon), options=options)
-        replies = {"plain": model.reply(messages, options).text, "grounded": stream.reply.text}
-        kl.append(stream.reply.trace.kl / max(1, len(stream.reply.trace.tokens)))  # type: ignore[attr-defined]
-        for name, text in replies.items():
-            found = any(re.search(rf"\b{answer}", text.lower()) for answer in known.answers)
-            right[name].append(found)
-        if not given.json and len(kl) % 20 == 0:
-            print(shown(summed(right, kl, given.memories)), flush=True)
-    report = summed(right, kl, given.memories)
-    print(json.dumps(report) if given.json else shown(report))
+    for memories in map(int, given.memories.split(",")):
+        asked = cases(given.questions, memories)
+        right: dict[str, list[bool]] = {"plain": [], "grounded": []}
+        kl: list[float] = []
+        for start in range(0, len(asked), TOGETHER):
+            batch = asked[start : start + TOGETHER]
+            steered = answered(model, batch, contrast(batch, given.lam, given.epsilon))
+            kl += [mean(reply.kl) for reply in steered]
+            for name, replies in (("plain", answered(model, batch, None)), ("grounded", steered)):
+                right[name] += [
+                    any(re.search(rf"\b{answer}", reply.text.lower()) for answer in known.answers)
+                    for (known, _, _), reply in zip(batch, replies, strict=True)
+                ]
+        report = summed(right, kl, memories, [known.memory for known, _, _ in asked])
+        print(json.dumps(report) if given.json else shown(report), flush=True)
 
 
-def summed(right: dict[str, list[bool]], kl: list[float], memories: int) -> dict[str, float]:
+def summed(
+    right: dict[str, list[bool]], kl: list[float], memories: int, facts: list[str]
+) -> dict[str, float]:
     pairs = list(zip(right["plain"], right["grounded"], strict=True))
     better, worse = pairs.count((False, True)), pairs.count((True, False))
+    low, high = gain_interval(pairs, facts)
     return {
         "memories": memories,
         "questions": len(pairs),
         "plain": sum(right["plain"]) / len(pairs),
         "grounded": sum(right["grounded"]) / len(pairs),
+        "gain low": low,
+        "gain high": high,
         "gained": better,
         "lost": worse,
         "p": sign_test(better, worse),
@@ -156,11 +180,24 @@ def summed(right: dict[str, list[bool]], kl: list[float], memories: int) -> dict
     }
 
 
+def gain_interval(pairs: list[tuple[bool, bool]], facts: list[str]) -> tuple[float, float]:
+    by_fact: dict[str, list[int]] = {}
+    for (plain, grounded), name in zip(pairs, facts, strict=True):
+        by_fact.setdefault(name, []).append(int(grounded) - int(plain))
+    sums = np.array([sum(gains) for gains in by_fact.values()])
+    sizes = np.array([len(gains) for gains in by_fact.values()])
+    drawn = np.random.default_rng(0).integers(0, len(sums), (10_000, len(sums)))
+    gains = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+    low, high = np.percentile(gains, [2.5, 97.5])
+    return float(low), float(high)
+
+
 def shown(report: dict[str, float]) -> str:
     return (
         f"{report['questions']} questions, {report['memories']} memories in context: "
         f"plain {report['plain']:.3f}, grounded {report['grounded']:.3f} "
-        f"(+{report['gained']} −{report['lost']}, sign test p = {report['p']:.2g}; "
+        f"(gain [{report['gain low']:+.3f}, {report['gain high']:+.3f}], "
+        f"+{report['gained']} −{report['lost']}, sign test p = {report['p']:.2g}; "
         f"KL {report['kl_per_token']:.2f} nats per token)"
     )
 

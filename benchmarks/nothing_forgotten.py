@@ -1,6 +1,6 @@
 """Does steering under the default budget cost the model what it knew?
 
-    python benchmarks/nothing_forgotten.py [--epsilon E] [--traits 3] [--no-questions] [--json]
+    python benchmarks/nothing_forgotten.py [--epsilon E] [--traits formal,brief] [--no-questions] [--json]
 
 Perplexity of neutral text, read under each trait and without, and accuracy on a hundred plain questions. Text
 and questions are written for this file. Promised: perplexity within 3 %, accuracy within 2 points.
@@ -11,17 +11,17 @@ import json
 import math
 import re
 
-import numpy as np
+from many_replies import mean, write_all
 
-from mnemon.agent import LocalChatModel, ReplyOptions
+from mnemon.agent import LocalChatModel
 from mnemon.agent.decoding import Steering, Term, attribute, budgeted
 from mnemon.agent.decoding.policies import DEFAULT_EPSILON
-from mnemon.agent.decoding.steering import Floats
+from mnemon.agent.decoding.traits import TRAITS, trait
 
-TRAITS = {
-    "short sentences": ("Use very short sentences.", "Use very long sentences."),
+TOGETHER = 25  # replies in one batch
+INSTRUCTIONS = {  # traits in words, contrasted with their opposites; beside those that are rules
     "formal": ("Write formally and politely.", "Write casually, like a friend."),
-    "excited": ("Be excited! Use exclamation marks!", "Be calm and matter-of-fact."),
+    "told to be excited": ("Be excited! Use exclamation marks!", "Be calm and matter-of-fact."),
 }
 
 NEUTRAL = (
@@ -152,44 +152,34 @@ def questions() -> list[tuple[str, str]]:
     return [*made, *PLAIN.items()]
 
 
-def log_probabilities(
-    model: LocalChatModel, steering: Steering, text: str
-) -> tuple[list[float], list[float]]:
-    """log p of each token of `text`, unsteered and steered, as the reply to a plain request."""
-    ids = model.codec.encode(text)
-
-    def force(written: object, values: Floats) -> Floats:
-        forced = np.full_like(values, -np.inf)
-        forced[ids[len(written)]] = 0.0  # type: ignore[arg-type]
-        return forced
-
-    stream = model.steer(
-        [{"role": "user", "content": "Write a short text."}],
-        steering,
-        options=ReplyOptions(max_tokens=len(ids)),
-        processors=[force],
-    )
-    tokens = stream.reply.trace.tokens  # type: ignore[attr-defined]
-    assert [token.token for token in tokens] == ids
-    return (
-        [math.log(token.base_probability) for token in tokens],
-        [math.log(token.steered_probability) for token in tokens],
-    )
+def perplexities(model: LocalChatModel, steering: Steering) -> tuple[float, float]:
+    """Of the neutral texts, read as the reply to a plain request: without and with steering."""
+    texts = [model.codec.encode(text) for text in NEUTRAL]
+    asked = [[{"role": "user", "content": "Write a short text."}]] * len(texts)
+    read = write_all(model, asked, steering, max_tokens=max(map(len, texts)), forced=texts)
+    plain = [p for text in read for p in text.base_log_p]
+    steered = [p for text in read for p in text.log_p]
+    return math.exp(-mean(plain)), math.exp(-mean(steered))
 
 
 def accuracy(model: LocalChatModel, steering: Steering | None) -> list[bool]:
+    asked = questions()
     right = []
-    for question, answer in questions():
-        options = ReplyOptions(max_tokens=16)
-        text = model.steer([{"role": "user", "content": question}], steering, options=options).reply.text
-        right.append(bool(re.search(rf"\b({answer})", text.lower())))
+    for start in range(0, len(asked), TOGETHER):
+        batch = asked[start : start + TOGETHER]
+        conversations = [[{"role": "user", "content": question}] for question, _ in batch]
+        replies = write_all(model, conversations, steering, max_tokens=16)
+        right += [
+            bool(re.search(rf"\b({answer})", reply.text.lower()))
+            for (_, answer), reply in zip(batch, replies, strict=True)
+        ]
     return right
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epsilon", type=float, default=DEFAULT_EPSILON)
-    parser.add_argument("--traits", type=int, default=3)
+    parser.add_argument("--traits", default=",".join((*INSTRUCTIONS, *TRAITS)))
     parser.add_argument("--no-questions", dest="questions", action="store_false", help="perplexity only")
     parser.add_argument("--model", default="default")
     parser.add_argument("--json", action="store_true")
@@ -198,23 +188,16 @@ def main() -> None:
     base = accuracy(model, None) if given.questions else []
     report: dict[str, object] = {"epsilon": given.epsilon}
     if base:
-        report |= {"questions": len(base), "base accuracy": sum(base) / len(base)}
-    for name, (instruction, opposite) in list(TRAITS.items())[: given.traits]:
-        term = Term(name=name, reward=attribute(name, instruction, opposite=opposite))
-        steering = budgeted([term], epsilon=given.epsilon)
-        plain, steered = [], []
-        for text in NEUTRAL:
-            a, b = log_probabilities(model, steering, text)
-            plain += a
-            steered += b
-        result: dict[str, float] = {
-            "base perplexity": math.exp(-float(np.mean(plain))),
-            "perplexity ratio": math.exp(float(np.mean(plain) - np.mean(steered))),
-        }
+        report |= {"questions": len(base), "base accuracy": mean(base)}
+        print(f"base: {sum(base)} of {len(base)} questions right", flush=True)
+    for name in given.traits.split(","):
+        steering = budgeted(terms_of(name, model), epsilon=given.epsilon)
+        plain, steered = perplexities(model, steering)
+        result: dict[str, float] = {"base perplexity": plain, "perplexity ratio": steered / plain}
         if base:
             found = accuracy(model, steering)
             result |= {
-                "accuracy": sum(found) / len(found),
+                "accuracy": mean(found),
                 "gained": sum(not a and b for a, b in zip(base, found, strict=True)),
                 "lost": sum(a and not b for a, b in zip(base, found, strict=True)),
             }
@@ -222,6 +205,13 @@ def main() -> None:
         if not given.json:
             print(f"{name}: {report[name]}", flush=True)
     print(json.dumps(report))
+
+
+def terms_of(name: str, model: LocalChatModel) -> list[Term]:
+    if name in INSTRUCTIONS:
+        instruction, opposite = INSTRUCTIONS[name]
+        return [Term(name=name, reward=attribute(name, instruction, opposite=opposite))]
+    return trait(name, end_ids=model.codec.end_ids)
 
 
 if __name__ == "__main__":

@@ -1,172 +1,235 @@
-"""Steering curves: what a trait's own measure does as the divergence grows, for our budget and for guidance.
+"""Steering curves: what a trait's own measure gains as the divergence grows, ours beside published methods.
 
-    python benchmarks/steering_curves.py [--prompts 6] [--tokens 64] [--traits brief,asks] > curves.jsonl
+    python benchmarks/steering_curves.py --data PROMPTS.json --out curves.jsonl [--traits brief,asks]
+    python benchmarks/steering_curves.py --read curves.jsonl [--picture curves.png]
 
-One JSON line per (trait, method, strength): every measure's mean over the prompts, the mean divergence per
-token, rep-3, and coherence (cosine of the default embedder between prompt and reply). Measures are counts,
-without a judge. The last lines are the persona × measure matrix at the middle strength: for each measure,
-which trait moved it furthest in its own direction. Guidance is classifier-free: l + γ·(l_persona − l).
+PROMPTS.json is AMULET's personal_prompts.json. Its prompts at even places were for choosing, those at odd
+places are for reporting (`--split`). One line of JSON per (trait, method, strength): every measure's mean,
+divergence per token, coherence (cosine of all-MiniLM between prompt and reply), rep-3 and diversity as ARGS
+counts them. Rows that the file already has are not run again, so a run that was cut short can go on.
+
+Methods that differ by a formula's constant are one curve here: l + γ·(l_persona − l) is CFG, CoS (λ = γ − 1),
+Linear Alignment, MOD and GenARM over prompts (γ < 1), CoSteer with rows of the same model, AMULET at 5.65;
+l + α·(l_persona − l_opposite) is proxy tuning, DExperts and Drift. ARGS and PANDA get the rules that we do.
 """
 
 import argparse
 import json
-import re
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from many_replies import mean, write_all
+from measures import MEASURES, measured
 
-from mnemon.agent import LocalChatModel, ReplyOptions
-from mnemon.agent.decoding import Branch, KLBudget, Steering, Term, attribute, budgeted
-from mnemon.agent.decoding.presets import classifier_free_guidance
-from mnemon.agent.decoding.rewards import Lexicon, PlainWords, ReplyLength, SentenceLength
-from mnemon.agent.decoding.steering import TokenReward
+from mnemon.agent import LocalChatModel
+from mnemon.agent.decoding import Branch, Steering, budgeted, presets
+from mnemon.agent.decoding.steering import Floats, StepView, Term
+from mnemon.agent.decoding.traits import TRAITS, trait
+from mnemon.evals.metrics import generation
 from mnemon.models import model_path
 from mnemon.retrievers import SentenceEmbedder
 
-PROMPTS = (
-    "How can I sleep better?",
-    "Tell me about the history of tea.",
-    "What should I cook for four friends tonight?",
-    "Explain how a bicycle stays upright.",
-    "I have a job interview tomorrow. Any advice?",
-    "Why do leaves change colour in autumn?",
-    "How do I start running?",
-    "What makes a good photograph?",
-)
-HEDGES = re.compile(r"\b(perhaps|maybe|might|may|could|possibly|probably|seems?|likely|generally|often)\b")
-WORD = re.compile(r"[a-z']+")
+Row = dict[str, Any]
 
-# trait → (instruction, its opposite, its measure, the direction in which the trait should move it)
-TRAITS: dict[str, tuple[str, str, str, int]] = {
-    "short sentences": ("Use very short sentences.", "Use very long sentences.", "words per sentence", -1),
-    "simple words": (
-        "Use simple words that a child knows.",
-        "Use difficult academic words.",
-        "letters per word",
-        -1,
-    ),
-    "brief": ("Answer in very few words.", "Answer at great length.", "words", -1),
-    "excited": ("Be excited! Use exclamation marks!", "Be calm and matter-of-fact.", "exclamations", 1),
-    "careful": ("Hedge: say perhaps, maybe, might, could.", "State everything as certain.", "hedges", 1),
-    "asks": ("Ask the user questions.", "Never ask a question.", "questions", 1),
-    "personal": ("Speak to the user as you, about your life.", "Never address the reader.", "you", 1),
+# trait → (its measure, the opposite of its instruction)
+MEASURE_OF = {
+    "short sentences": ("words per sentence", "Use very long sentences."),
+    "plain": ("reading grade", "Use difficult academic words."),
+    "brief": ("words", "Answer at great length."),
+    "excited": ("exclamations", "Be calm and matter-of-fact."),
+    "careful": ("hedges", "State everything as certain."),
+    "asks": ("questions", "Never ask a question."),
+    "personal": ("second person", "Never address the reader."),
 }
-BUDGETS = (0.05, 0.2, 0.5)
-GAMMAS = (0.5, 1.0, 2.0)  # 1 is the instruction in the prompt and nothing else
+OURS = "mnemon"
+BUDGETS = (0.02, 0.05, 0.1, 0.2)
+MATRIX_BUDGET = 0.1
 
 
-def measure(text: str) -> dict[str, float]:
-    words = WORD.findall(text.lower()) or [""]
-    sentences = [part for part in re.split(r"[.!?]+\s*", text) if part.strip()] or [""]
-    return {
-        "words per sentence": len(words) / len(sentences),
-        "letters per word": sum(map(len, words)) / len(words),
-        "words": float(len(words)),
-        "exclamations": text.count("!") / len(sentences),
-        "hedges": len(HEDGES.findall(text.lower())) / len(words) * 100,
-        "questions": text.count("?") / len(sentences),
-        "you": sum(word in ("you", "your", "yours", "you're", "you'll") for word in words) / len(words) * 100,
-    }
+class _Sum:
+    """A trait's rules as the one reward that ARGS and PANDA take, in the rules' own units."""
+
+    branches = ()
+
+    def __init__(self, terms: Sequence[Term]) -> None:
+        self._terms, self._unit = terms, max(abs(term.weight) for term in terms)
+
+    def score(self, view: StepView) -> Floats:
+        parts = [term.reward.score(view) * (term.weight / self._unit) for term in self._terms]  # type: ignore[union-attr]
+        total: Floats = np.sum(parts, axis=0)
+        return total
 
 
-def rep_n(text: str, n: int = 3) -> float:
-    words = WORD.findall(text.lower())
-    grams = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
-    return 100 * (1 - len(set(grams)) / len(grams)) if grams else 0.0
-
-
-def rule_for(name: str, end_ids: frozenset[int]) -> TokenReward:
-    """The trait as a rule over words, for models too small to follow it as an instruction."""
-    rules: dict[str, TokenReward] = {
-        "short sentences": SentenceLength(6),
-        "simple words": PlainWords(),
-        "brief": ReplyLength(12, end_ids=end_ids),
-        "excited": Lexicon(["!"]),
-        "careful": Lexicon(["perhaps", "maybe", "might", "may", "could", "probably", "often"]),
-        "asks": Lexicon(["?", "what", "how", "do", "are", "would"]),
-        "personal": Lexicon(["you", "your", "you're"]),
-    }
-    return rules[name]
-
-
-def settings(name: str, end_ids: frozenset[int]) -> Iterator[tuple[str, float, Steering]]:
-    instruction, opposite, _, _ = TRAITS[name]
+def methods(name: str, end_ids: frozenset[int]) -> Iterator[tuple[str, float, Steering]]:
+    terms, persona = trait(name, end_ids=end_ids), Branch(name=name, instruction=TRAITS[name].about)
+    opposite = Branch(name=f"not {name}", instruction=MEASURE_OF[name][1])
     for epsilon in BUDGETS:
-        term = Term(name=name, reward=attribute(name, instruction, opposite=opposite))
-        steering = budgeted([term], policy=KLBudget(epsilon))
-        # A brief persona has to be able to end its reply.
-        yield "budget", epsilon, _may_end(steering) if name == "brief" else steering
-        both = budgeted(
-            [term, Term(name=f"{name}, as a rule", reward=rule_for(name, end_ids))], epsilon=epsilon
-        )
-        yield "budget with a rule", epsilon, _may_end(both) if name == "brief" else both
-    for gamma in GAMMAS:
-        yield "guidance", gamma, classifier_free_guidance(Branch(name=name, instruction=instruction), gamma)
+        yield OURS, epsilon, budgeted([*terms, presets.on_topic()], epsilon=epsilon)
+    for gamma in (0.5, 1.0, 2.0):
+        yield "guidance", gamma, presets.classifier_free_guidance(persona, gamma)
+    yield "AMULET", 4.65, presets.amulet(persona)
+    for alpha in (0.5, 1.0, 2.0):
+        yield "experts", alpha, presets.proxy_tuning(persona, opposite, alpha)
+    for weight in (0.5, 1.5):
+        yield "PAD", weight, presets.pad(persona, weight=weight)
+    yield "CoPe", 0.1, presets.cope(persona, Branch(name="base"))
+    for weight in (1.5, 4.0):
+        yield "ARGS", weight, presets.args(_Sum(terms), weight=weight)
+    for cost in (1.0, 0.25):
+        yield "PANDA", cost, presets.panda(_Sum(terms), cost=cost)
 
 
-def _may_end(steering: Steering) -> Steering:
-    return Steering(
-        name=steering.name,
-        policy=steering.policy,
-        terms=steering.terms,
-        shortlist=steering.shortlist,
-        gates=steering.gates,
-    )
+class Bench:
+    """Prompts, model and embedder; a row for each steering."""
+
+    def __init__(self, model: LocalChatModel, prompts: Sequence[str], tokens: int) -> None:
+        self.model, self._prompts, self._tokens = model, list(prompts), tokens
+        self._embedder = SentenceEmbedder(str(model_path("all-minilm-l6-v2")))
+
+    def row(self, steering: Steering | None) -> Row:
+        asked = [[{"role": "user", "content": prompt}] for prompt in self._prompts]
+        replies = write_all(self.model, asked, steering, max_tokens=self._tokens)
+        texts = [reply.text.strip() or "." for reply in replies]
+        found = [measured(text) for text in texts]
+        near = generation.embedding_similarity(texts, self._prompts, self._embedder)
+        return {
+            **{name: mean([row[name] for row in found]) for name in MEASURES},
+            "kl": mean([kl for reply in replies for kl in reply.kl]),
+            "coherence": mean(near),
+            **{f"rep-{n}": generation.repetition(texts, n) for n in (2, 3, 4)},
+            "diversity": generation.diversity(texts),
+            "each": {"coherence": near, **{name: [row[name] for row in found] for name in MEASURES}},
+            "first": texts[0],
+        }
 
 
-def run(
-    model: LocalChatModel,
-    steering: Steering | None,
-    tokens: int,
-    prompts: int,
-    cosine: Callable[[str, str], float],
-) -> dict[str, float]:
-    found: list[dict[str, float]] = []
-    for prompt in PROMPTS[:prompts]:
-        stream = model.steer(
-            [{"role": "user", "content": prompt}], steering, options=ReplyOptions(max_tokens=tokens)
-        )
-        reply = stream.reply
-        row = measure(reply.text) | {"rep-3": rep_n(reply.text), "coherence": cosine(prompt, reply.text)}
-        trace = reply.trace  # type: ignore[attr-defined]
-        row["kl"] = trace.kl / len(trace.tokens) if trace is not None and trace.tokens else 0.0
-        found.append(row)
-    return {key: round(float(np.mean([row[key] for row in found])), 4) for key in found[0]}
+def prompts_of(file: Path, split: str, count: int) -> list[str]:
+    every = [entry["question"].strip() for entry in json.loads(file.read_text(encoding="utf-8"))]
+    return every[0 if split == "tune" else 1 :: 2][:count]
+
+
+def run(given: argparse.Namespace) -> None:
+    model = LocalChatModel.open(given.model)
+    bench = Bench(model, prompts_of(given.data, given.split, given.prompts), given.tokens)
+    done = {key_of(row) for row in read_rows(given.out)} if given.out.exists() else set()
+
+    def keep(row: Row, steering: Steering | None) -> None:
+        if key_of(row) not in done:
+            with given.out.open("a", encoding="utf-8") as out:
+                out.write(json.dumps({**row, **bench.row(steering)}) + "\n")
+
+    keep({"trait": "", "method": "base", "strength": 0.0}, None)
+    for name in given.traits.split(","):
+        for method, strength, steering in methods(name, model.codec.end_ids):
+            if given.methods is None or method in given.methods.split(","):
+                keep({"trait": name, "method": method, "strength": strength}, steering)
+
+
+def key_of(row: Row) -> tuple[str, str, float]:
+    return row["trait"], row["method"], row["strength"]
+
+
+def read_rows(file: Path) -> list[Row]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def gained(row: Row, base: Row, name: str) -> float:
+    """How far a row moved a trait's measure in the trait's direction."""
+    key = MEASURE_OF[name][0]
+    return float(MEASURES[key] * (row[key] - base[key]))
+
+
+def best_within(rows: Sequence[Row], base: Row, name: str, kl: float) -> tuple[float, str]:
+    """The most that any published method gains at a divergence of at most `kl`, between its own points too.
+
+    A method's points are joined by straight lines from the base; less than it gained for less divergence,
+    it need never gain.
+    """
+    best, winner = 0.0, "base"
+    for method in {row["method"] for row in rows}:
+        points = sorted((row["kl"], gained(row, base, name)) for row in rows if row["method"] == method)
+        levels, gains = zip((0.0, 0.0), *points, strict=True)
+        reached = max([g for k, g in points if k <= kl] + [float(np.interp(kl, levels, gains))])
+        if reached > best and (kl <= levels[-1] or reached in gains):
+            best, winner = reached, method
+    return best, winner
+
+
+def show(rows: Sequence[Row]) -> None:
+    base = next(row for row in rows if row["method"] == "base")
+    print(f"base: coherence {base['coherence']:.3f}, rep-3 {base['rep-3']:.1f}, {base['diversity']:.2f}")
+    for name, (key, _) in MEASURE_OF.items():
+        mine = [row for row in rows if row["trait"] == name and row["method"] == OURS]
+        others = [row for row in rows if row["trait"] == name and row["method"] != OURS]
+        for row in mine:
+            best, winner = best_within(others, base, name, row["kl"])
+            apart = np.array(row["each"]["coherence"]) - np.array(base["each"]["coherence"])
+            print(
+                f"{name:16} {key:18} ε {row['strength']:.2f} KL {row['kl']:.3f}:"
+                f" {base[key]:.2f} → {row[key]:.2f}"
+                f"  gained {gained(row, base, name):+.2f}, best other {best:+.2f} ({winner})"
+                f"  coherence {apart.mean():+.3f} ± {apart.std() / len(apart) ** 0.5:.3f}"
+                f"  rep-3 {row['rep-3']:.1f} diversity {row['diversity']:.2f}"
+            )
+    middle = [row for row in rows if row["method"] == OURS and row["strength"] == MATRIX_BUDGET]
+    for key, _ in MEASURE_OF.values():
+        moved = {row["trait"]: MEASURES[key] * (row[key] - base[key]) for row in middle}
+        winner = max(moved, key=lambda other: moved[other]) if moved else "nobody"
+        print(f"{key:18} moved furthest by {winner:16}", {other: round(by, 2) for other, by in moved.items()})
+
+
+def draw(rows: Sequence[Row], file: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    base = next(row for row in rows if row["method"] == "base")
+    names = [name for name in MEASURE_OF if any(row["trait"] == name for row in rows)]
+    figure, axes = plt.subplots(2, 4, figsize=(15, 7), squeeze=False)
+    for axis, name in zip(axes.flat, names, strict=False):
+        for method in dict.fromkeys(row["method"] for row in rows if row["trait"] == name):
+            points = sorted(
+                (row["kl"], gained(row, base, name))
+                for row in rows
+                if row["trait"] == name and row["method"] == method and row["kl"] <= 2 * max(BUDGETS)
+            )
+            style = {"linewidth": 2.5, "color": "black"} if method == OURS else {"alpha": 0.7}
+            if points:
+                axis.plot(*zip((0.0, 0.0), *points, strict=True), marker="o", label=method, **style)
+        axis.set_title(f"{name}: {MEASURE_OF[name][0]}")
+        axis.set_xlabel("KL per token, nats")
+        axis.legend(fontsize=7)
+    for axis in axes.flat[len(names) :]:
+        axis.axis("off")
+    figure.tight_layout()
+    figure.savefig(file, dpi=80)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--prompts", type=int, default=6)
-    parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--traits", default=",".join(TRAITS))
-    parser.add_argument("--methods", default="budget,budget with a rule,guidance")
+    parser.add_argument("--data", type=Path, help="AMULET's personal_prompts.json")
+    parser.add_argument("--out", type=Path, help="rows are appended here")
+    parser.add_argument("--read", type=Path, help="show the rows of a file instead of running")
+    parser.add_argument("--picture", type=Path, help="with --read: draw the curves into this file")
+    parser.add_argument("--split", choices=("tune", "report"), default="report")
+    parser.add_argument("--prompts", type=int, default=24)
+    parser.add_argument("--tokens", type=int, default=72)
+    parser.add_argument("--traits", default=",".join(MEASURE_OF))
+    parser.add_argument("--methods", help="only these, with commas")
     parser.add_argument("--model", default="default")
     given = parser.parse_args()
-    model = LocalChatModel.open(given.model)
-    embedder = SentenceEmbedder(str(model_path("all-minilm-l6-v2")))
-
-    def cosine(a: str, b: str) -> float:
-        left, right = embedder.embed_texts([a, b or "."])
-        return float(left @ right)
-
-    base = run(model, None, given.tokens, given.prompts, cosine)
-    print(json.dumps({"method": "base", **base}), flush=True)
-    middle: dict[str, dict[str, float]] = {}
-    for name in given.traits.split(","):
-        for method, strength, steering in settings(name, model.codec.end_ids):
-            if method not in given.methods.split(","):
-                continue
-            row = run(model, steering, given.tokens, given.prompts, cosine)
-            if strength == BUDGETS[1]:
-                middle[name] = row
-            print(json.dumps({"trait": name, "method": method, "strength": strength, **row}), flush=True)
-    for name in middle:
-        _, _, key, sign = TRAITS[name]
-        moved = {other: sign * (row[key] - base[key]) for other, row in middle.items()}
-        winner = max(moved, key=lambda other: moved[other])
-        print(
-            json.dumps({"measure": key, "of": name, "moved furthest by": winner, "moved": moved}), flush=True
-        )
+    if given.read is None and (given.data is None or given.out is None):
+        sys.exit("Give --data and --out to run, or --read to look at what was run.")
+    if given.read is None:
+        run(given)
+    rows = read_rows(given.read or given.out)
+    show(rows)
+    if given.picture is not None:
+        draw(rows, given.picture)
 
 
 if __name__ == "__main__":

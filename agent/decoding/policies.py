@@ -147,6 +147,52 @@ class RunningBucket:
 
 
 @dataclass(frozen=True)
+class ReplyBudget:
+    """A budget per reply, spent where it pays: λ rises with what was saved and falls with what was spent.
+
+    The most reward for a reply's divergence comes of one λ for all its steps; what differs from step to step
+    is how much there is to win. So λ is proportional to the saved nats and settles where the reply spends
+    `epsilon` per token on the average. It is never above that: Σ KL_t ≤ epsilon × tokens. Rewards that seldom
+    have a say (a sentence's end, a kind of word) get more than `epsilon` then and nothing in between.
+    """
+
+    epsilon: float = DEFAULT_EPSILON
+    reserve: float = 2.0  # nats that may be saved
+    full: float = 2.4  # λ when they are; in units of normalised reward
+
+    def __post_init__(self) -> None:
+        if not self.epsilon >= 0 or not self.reserve > 0:
+            raise UsageError(
+                f"ReplyBudget({self.epsilon!r}, reserve={self.reserve!r}): give nats, none of them negative."
+            )
+
+    @property
+    def never(self) -> bool:
+        return self.epsilon == 0 or self.full == 0
+
+    def start(self) -> "RunningReplyBudget":
+        return RunningReplyBudget(self)
+
+
+class RunningReplyBudget:
+    def __init__(self, policy: ReplyBudget) -> None:
+        self._policy = policy
+        self.saved = policy.epsilon
+
+    def choose(self, step: PolicyStep) -> Choice:
+        wanted = self._policy.full * self.saved / self._policy.reserve * step.openness
+        if wanted <= 0:
+            return Choice(0.0)
+        allowed = self.saved / step.mass
+        if divergence(step.log_p, step.reward, wanted) <= allowed:
+            return Choice(wanted)
+        return Choice(lambda_for_divergence(step.log_p, step.reward, allowed, lam_max=wanted))
+
+    def spent(self, kl: float) -> None:
+        self.saved = min(self._policy.reserve, max(0.0, self.saved - kl) + self._policy.epsilon)
+
+
+@dataclass(frozen=True)
 class BestOfSet(_Stateless):
     """PANDA repaired: from a given set, the λ that maximises E_{π_λ}[r] − cost·KL(π_λ ‖ base).
 

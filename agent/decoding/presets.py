@@ -14,8 +14,15 @@ import numpy as np
 
 from mnemon.agent.decoding.constants import amulet_strength, costeer_strength
 from mnemon.agent.decoding.gates import ProseOnly
-from mnemon.agent.decoding.policies import DEFAULT_EPSILON, BestOfSet, Fixed, KLBudget, PrintedPanda
-from mnemon.agent.decoding.rewards import BranchScore, Contrast
+from mnemon.agent.decoding.policies import (
+    DEFAULT_EPSILON,
+    BestOfSet,
+    Fixed,
+    KLBudget,
+    PrintedPanda,
+    ReplyBudget,
+)
+from mnemon.agent.decoding.rewards import BranchScore, Contrast, ReplyLength
 from mnemon.agent.decoding.steering import (
     BASE,
     Branch,
@@ -37,18 +44,29 @@ def budgeted(
     epsilon: float = DEFAULT_EPSILON,
     policy: LambdaPolicy | None = None,
     top: int = 64,
-    plausibility: float = 0.1,
+    plausibility: float | None = None,
     prose_only: bool = True,
 ) -> Steering:
-    """Ours: rewards of equal scale under one divergence budget, among plausible tokens, outside code."""
+    """Ours: rewards of equal scale under one divergence budget, among plausible tokens, outside code.
+
+    The reply ends where the base model ends it, unless a term is about its length. `plausibility` None: 0.1
+    where branches or hidden states are all there is, which are least to be trusted about unlikely tokens;
+    0.002 with rules, which know what they want.
+    """
+    if plausibility is None:
+        plausibility = 0.002 if any(_is_rule(term.reward) for term in terms) else 0.1
     return Steering(
         name="mnemon",
-        policy=policy if policy is not None else KLBudget(epsilon),
+        policy=policy if policy is not None else ReplyBudget(epsilon),
         terms=tuple(terms),
         shortlist=Shortlist(top=top, plausibility=plausibility, rest="keep"),
         gates=(ProseOnly(),) if prose_only else (),
-        freeze_end=True,
+        freeze_end=not any(isinstance(term.reward, ReplyLength) for term in terms),
     )
+
+
+def _is_rule(reward: TokenReward | CandidateReward) -> bool:
+    return not isinstance(reward, CandidateReward) and not reward.branches
 
 
 def _contrast(
@@ -259,6 +277,18 @@ def grounding(
         terms=(grounding_term(without_memories, weight=weight, raw=epsilon is None),),
         shortlist=Shortlist(top=64, plausibility=0.1, rest="keep"),
         freeze_end=True,
+    )
+
+
+def on_topic(*, weight: float = 0.1) -> Term:
+    """What the conversation makes likelier than a request for anything at all: keeps replies to the point.
+
+    A term beside others, under their budget: rules over words draw replies away from what was asked. In the
+    contrast's own units, so that it is silent where both agree. Costs one row.
+    """
+    anything = Branch(name="anything", messages=({"role": "user", "content": "Tell me something."},))
+    return Term(
+        name="on topic", reward=Contrast(Branch(name=BASE), anything), weight=weight, normalise="center"
     )
 
 

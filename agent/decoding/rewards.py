@@ -13,7 +13,8 @@ import numpy as np
 from mnemon.agent.decoding.steering import BASE, Branch, Floats, StepView
 from mnemon.errors import UsageError
 
-_SENTENCE_END = re.compile(r"[.!?]")
+_SENTENCE_END = re.compile(r"[.!?:][\"”’)*]*\s|\n|[.!?][\"”’)*]*$")
+_ENDING = re.compile(r"[\w'’]*[\"”’)*]*[.!?]")
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 
 
@@ -82,21 +83,33 @@ class OwnWords(_Wordwise):
 
 
 class Lexicon(_Wordwise):
-    """Rewards candidates that write, or begin to write, one of some words or marks ("!", "perhaps")."""
+    """Rewards candidates that write, or begin to write, one of some words or marks ("!", "perhaps").
 
-    def __init__(self, words: Iterable[str]) -> None:
+    With `rest`, none of them is rewarded until so many other words stand between it and the last: a habit,
+    not a list. `beginnings=False` is for words that are single tokens, whose beginnings are other words.
+    """
+
+    def __init__(self, words: Iterable[str], *, rest: int = 0, beginnings: bool = True) -> None:
         self._words = tuple(word.lower() for word in words)
+        self._rest, self._beginnings = rest, beginnings
         if not self._words:
             raise UsageError("Lexicon needs at least one word.")
 
     def score(self, view: StepView) -> Floats:
-        tail = _open_word(view.text())
-        return np.array([float(self._fits(tail, text)) for text in view.candidate_texts()])
+        text = view.text()
+        tail = _open_word(text)
+        if self._rest and self._rested_on(text.lower()):
+            return np.zeros(len(view.candidates))
+        return np.array([float(self._fits(tail, piece)) for piece in view.candidate_texts()])
+
+    def _rested_on(self, text: str) -> bool:
+        return any(word in self._words for word in _WORD.findall(text)[-self._rest :])
 
     def _fits(self, tail: str, piece: str) -> bool:
         fresh = not tail or not piece[:1].isalnum()
         word = piece.strip().lower() if fresh else (tail + piece).strip().lower()
-        return bool(word) and any(w == word or (len(word) > 1 and w.startswith(word)) for w in self._words)
+        begun = self._beginnings and len(word) > 1
+        return bool(word) and any(w == word or (begun and w.startswith(word)) for w in self._words)
 
 
 class SentenceLength(_Wordwise):
@@ -108,10 +121,40 @@ class SentenceLength(_Wordwise):
         self._target = words
 
     def score(self, view: StepView) -> Floats:
-        begun = len(_WORD.findall(_SENTENCE_END.split(view.text())[-1]))
-        pull = float(np.clip((begun - self._target) / self._target, -1.0, 2.0))
-        ends = [bool(_SENTENCE_END.search(text)) for text in view.candidate_texts()]
-        return np.array(ends, dtype=np.float64) * pull
+        text = view.text()
+        begun = len(_WORD.findall(_open_sentence(text)))
+        pull = float(np.clip((begun - self._target) / self._target, -1.0, 1.5))
+        return np.array([pull * _ends_sentence(text, piece) for piece in view.candidate_texts()])
+
+
+class SentenceMark(_Wordwise):
+    """Rewards ending a sentence, once it has a word, with one mark rather than another: "!" or "?"."""
+
+    def __init__(self, mark: str) -> None:
+        if mark not in (".", "!", "?"):
+            raise UsageError(f"SentenceMark({mark!r}): a sentence ends with '.', '!' or '?'.")
+        self._mark = mark
+
+    def score(self, view: StepView) -> Floats:
+        text = view.text()
+        if not _WORD.search(_open_sentence(text)):
+            return np.zeros(len(view.candidates))
+        pieces = view.candidate_texts()
+        return np.array([float(self._mark in piece and _ends_sentence(text, piece)) for piece in pieces])
+
+
+class SentenceOpening(_Wordwise):
+    """Rewards beginning a sentence with one of some words, such as "What" for somebody who asks."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._words = frozenset(word.lower() for word in words)
+        if not self._words:
+            raise UsageError("SentenceOpening needs at least one word.")
+
+    def score(self, view: StepView) -> Floats:
+        if _open_sentence(view.text()).strip():
+            return np.zeros(len(view.candidates))
+        return np.array([float(piece.strip().lower() in self._words) for piece in view.candidate_texts()])
 
 
 class ReplyLength(_Wordwise):
@@ -158,3 +201,13 @@ def _open_word(text: str) -> str:
     """The word at the end of a text that the next piece may continue."""
     found = re.search(r"[\w'’-]+$", text)
     return found.group() if found else ""
+
+
+def _open_sentence(text: str) -> str:
+    """What has been written of the sentence that is not ended yet; a line ends one too."""
+    return _SENTENCE_END.split(text)[-1]
+
+
+def _ends_sentence(text: str, piece: str) -> bool:
+    """Whether a piece ends the sentence. "1." does not: it counts a list's items."""
+    return not (text[-1:].isdigit() and piece.strip() == ".") and _ENDING.match(piece.strip()) is not None
