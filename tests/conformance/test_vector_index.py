@@ -4,6 +4,7 @@ If one fails for a new backend, look first at the direction of its scores (a dis
 at what it does when k exceeds what it holds, and at how it filters: never "the best k, filtered".
 """
 
+import hashlib
 import inspect
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,7 +18,9 @@ from hypothesis import strategies as st
 
 from mnemon.errors import StoreError, UsageError
 from mnemon.retrievers import ChromaIndex, ExactIndex, FaissIndex, faiss_index
+from mnemon.retrievers.pgvector_index import PgVectorIndex
 from mnemon.retrievers.seams import VectorIndex
+from tests import postgres
 
 DIMENSION = 8
 
@@ -51,6 +54,16 @@ def _through_a_client(path: Path) -> VectorIndex:
     return ChromaIndex(DIMENSION, client=client, collection=f"c-{uuid.uuid4().hex}")
 
 
+def _open_table(path: Path) -> VectorIndex:
+    name = "c_" + hashlib.sha256(str(path).encode()).hexdigest()[:32]
+    return PgVectorIndex(DIMENSION, url=postgres.empty(), collection=name)
+
+
+def _open_table_again(index: VectorIndex, path: Path) -> VectorIndex:
+    index.close()
+    return _open_table(path)
+
+
 BACKENDS = {
     "exact": Backend(lambda _: ExactIndex(DIMENSION), ExactIndex),
     "faiss": Backend(lambda _: FaissIndex(DIMENSION), FaissIndex, _save_and_open),
@@ -63,6 +76,7 @@ BACKENDS = {
         _close_and_open,
         close=lambda index: index.close(),
     ),
+    "pgvector": Backend(_open_table, PgVectorIndex, _open_table_again, close=lambda index: index.close()),
 }
 
 
@@ -307,6 +321,23 @@ def test_lists_find_nearly_what_comparing_with_all_finds():
     )
     kept = [len(set(names(exact.search(q, 10))) & set(names(lists.search(q, 10)))) / 10 for q in queries]
     assert np.mean(kept) > 0.95
+
+
+@pytest.mark.slow
+def test_the_graph_keeps_its_recall_under_a_filter(tmp_path):
+    random = np.random.default_rng(6)
+    vectors = random.normal(size=(3000, DIMENSION)).astype(np.float32)
+    ids = [str(number) for number in range(len(vectors))]
+    exact, graph = ExactIndex(DIMENSION), _open_table(tmp_path)
+    for index in (exact, graph):
+        index.add(ids, vectors)
+    for share in (1.0, 0.3, 0.02):
+        allowed = None if share == 1.0 else set(random.choice(ids, int(share * len(ids)), replace=False))
+        pairs = [(exact.search(q, 10, allowed), graph.search(q, 10, allowed)) for q in vectors[:40] + 0.3]
+        assert all(len(found) == 10 for _, found in pairs)
+        kept = [len(set(names(best)) & set(names(found))) / 10 for best, found in pairs]
+        assert np.mean(kept) > 0.97, share
+    graph.close()
 
 
 def test_a_damaged_file_is_an_error_and_stays_as_it_is(tmp_path):
