@@ -8,7 +8,7 @@ label of each namespace (`user_at=`); nothing can ask across persons.
 import asyncio
 import copy
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -32,7 +32,12 @@ from mnemon.errors import UsageError
 from mnemon.memory import Memory, Person
 
 WHOLE = "$"  # LangGraph's path for all of a value
-_ORDERS = {"$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le}
+_ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
+}
 
 
 class _Kept(Protocol):
@@ -239,7 +244,7 @@ def _compare(value: object, way: str, wanted: object) -> bool:
         raise UsageError(f"The filter uses {way!r}.", hint="Known are $eq, $ne, $gt, $gte, $lt and $lte.")
     left, right = _ordered(value), _ordered(wanted)
     comparable = left is not None and type(left) is type(right)
-    return comparable and bool(_ORDERS[way](left, right))
+    return comparable and _ORDERS[way](left, right)
 
 
 def _ordered(value: object) -> float | str | None:

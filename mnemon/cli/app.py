@@ -21,6 +21,7 @@ from mnemon.errors import MnemonError
 AREAS = (
     "chat",
     "serve",
+    "mcp",
     "tokens",
     "memory",
     "importing",
