@@ -5,18 +5,27 @@ towards comes as a `Steering`. Several replies may be in the making at once; the
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from threading import Lock
 
 from mnemon.agent.codec import Codec, StopStrings
 from mnemon.agent.decoding.engine import Decoding, Plan, Step
-from mnemon.agent.decoding.loading import open_rows, pick_device, pick_dtype
+from mnemon.agent.decoding.llamacpp_rows import LlamaCppRowModel
+from mnemon.agent.decoding.loading import (
+    Engine,
+    open_llama_cpp,
+    open_rows,
+    pick_device,
+    pick_dtype,
+    pick_engine,
+)
 from mnemon.agent.decoding.picking import Sampling
 from mnemon.agent.decoding.rows import RowModel, RowPrompt, TrunkRowModel
 from mnemon.agent.decoding.scoring import log_likelihoods
 from mnemon.agent.decoding.steering import BASE, Branch, LogitsProcessor, Steering
 from mnemon.agent.decoding.styles import StyledTrunk, style_from_texts
+from mnemon.agent.decoding.together import Together, shared
 from mnemon.agent.decoding.trace import SteeredReply, TokenTrace, Trace
 from mnemon.agent.grammar import GrammarCompiler
 from mnemon.agent.seams import (
@@ -33,6 +42,7 @@ from mnemon.agent.seams import (
 )
 from mnemon.errors import UsageError
 from mnemon.models import model_path
+from mnemon.profiles import Plan as PersonaPlan
 
 
 class LocalChatModel(ChatModel):
@@ -52,6 +62,8 @@ class LocalChatModel(ChatModel):
             codec.file, vocabulary=rows.vocabulary, end_id=min(codec.end_ids, default=0)
         )
         self._busy = Lock()
+        joins = isinstance(rows, TrunkRowModel) and isinstance(rows.trunk, Together)
+        self._step: AbstractContextManager[object] = nullcontext() if joins else self._busy
 
     @classmethod
     def open(
@@ -61,23 +73,45 @@ class LocalChatModel(ChatModel):
         device: str = "auto",
         dtype: str | None = None,
         adapters: Mapping[str, Path] | None = None,
+        engine: str = "transformers",
     ) -> "LocalChatModel":
         """A model by name or folder. `dtype` None: bfloat16 where the processor multiplies it natively.
 
-        `adapters` are PEFT folders by the names under which branches may use them.
+        `adapters` are PEFT folders by the names under which branches may use them. `engine` "llama.cpp" runs
+        the folder's GGUF file, or the one that `model` names; "auto" takes the faster one that is installed.
         """
         folder = model_path(str(model))
+        if pick_engine(engine, folder, device=device, only_torch=bool(adapters or dtype)) == "llama.cpp":
+            texts = folder.parent if folder.is_file() else folder
+            return cls(Codec(texts), open_llama_cpp(folder, device=device))
         chosen = pick_device(device)
         rows = open_rows(folder, device=chosen, dtype=pick_dtype(dtype, chosen), adapters=adapters)
         return cls(Codec(folder), rows)
+
+    @staticmethod
+    def engine_for(model: str | Path, *, device: str = "auto", engine: str = "auto") -> Engine:
+        """The engine that `open` would take."""
+        return pick_engine(engine, model_path(str(model)), device=device, only_torch=False)
 
     def with_model(self, name: str, model: "LocalChatModel") -> "LocalChatModel":
         """The same model, with another one whose rows a branch may name (a small proxy, an expert)."""
         return LocalChatModel(self.codec, self.rows, others={**self._models, name: model.rows})
 
+    def together(self) -> "LocalChatModel":
+        """The same model for replies of many threads, which then take their steps in one batch. Where rows
+        cannot be joined, and under adapters, steps go on taking turns: it is this model itself."""
+        if not isinstance(self.rows, TrunkRowModel) or self.rows.adapters or len(self._models) > 1:
+            return self
+        return LocalChatModel(self.codec, shared(self.rows))
+
     @property
     def name(self) -> str:
         return self.rows.name
+
+    @property
+    def engine(self) -> Engine:
+        """What computes it."""
+        return "llama.cpp" if isinstance(self.rows, LlamaCppRowModel) else "transformers"
 
     @property
     def abilities(self) -> frozenset[Ability]:
@@ -90,6 +124,8 @@ class LocalChatModel(ChatModel):
     @property
     def parameters(self) -> int | None:
         """About how many weights it has, by its shape; None when only its logits are known."""
+        if isinstance(self.rows, LlamaCppRowModel):
+            return self.rows.parameters
         if not isinstance(self.rows, TrunkRowModel):
             return None
         shape = self.rows.trunk.shape
@@ -119,6 +155,12 @@ class LocalChatModel(ChatModel):
         plan = self._plan(messages, steering, options, tuple(processors))
         return ReplyStream(self._write(plan, options))
 
+    def steering_for(self, plan: PersonaPlan) -> Steering:
+        """A persona's plan as a steering: `persona.compile(model, question)` asks for it."""
+        from mnemon.agent.persona import steering_for
+
+        return steering_for(plan, end_ids=self.codec.end_ids)
+
     def add_style(
         self,
         name: str,
@@ -131,7 +173,10 @@ class LocalChatModel(ChatModel):
         """Learns a style from a person's texts and plain versions of them; branches name it as adapter."""
         trunk = self.rows.trunk if isinstance(self.rows, TrunkRowModel) else None
         if trunk is None or not isinstance(trunk, StyledTrunk):
-            raise UsageError(f"{self.name!r} shows no layers, so it cannot take a style.")
+            raise UsageError(
+                f"{self.name!r} shows no layers, so it cannot take a style.",
+                hint="Open it with engine='transformers'.",
+            )
         chosen = trunk.shape.layers // 2 if layer is None else layer
         encoded = [[self.codec.encode(text) for text in texts] for texts in (real, generic)]
         trunk.add_style(name, style_from_texts(trunk, *encoded, layer=chosen).scaled(strength))
@@ -139,10 +184,13 @@ class LocalChatModel(ChatModel):
     def log_likelihood(self, messages: Sequence[Message], continuations: Sequence[str]) -> list[float]:
         """log p of each continuation as the reply, in nats, summed over its tokens."""
         prompt = self._fitting(check_messages(messages))
-        if not isinstance(self.rows, TrunkRowModel):
-            raise UsageError(f"{self.name!r} gives no likelihoods; only networks held in torch do.")
+        encoded = [self.codec.encode(text) for text in continuations]
         with self._busy:
-            return log_likelihoods(self.rows, prompt, [self.codec.encode(text) for text in continuations])
+            if isinstance(self.rows, LlamaCppRowModel):
+                return self.rows.log_likelihoods(prompt, encoded)
+            if isinstance(self.rows, TrunkRowModel):
+                return log_likelihoods(self.rows, prompt, encoded)
+        raise UsageError(f"{self.name!r} gives no likelihoods.")
 
     def _fitting(self, messages: Sequence[dict[str, str]]) -> list[int]:
         ids = self.codec.prompt_ids(messages)
@@ -242,17 +290,18 @@ class LocalChatModel(ChatModel):
         return SteeredReply(text="".join(text), finish=finish, usage=usage, trace=trace)
 
     def _locked(self, decoding: Decoding) -> Generator[Step, None, None]:
-        """The steps, each computed alone; between them others may compute theirs."""
+        """The steps, each computed alone, unless the rows know how to share; between them others may compute
+        theirs."""
         steps = iter(decoding)
         try:
             while True:
-                with self._busy:
+                with self._step:
                     step = next(steps, None)
                 if step is None:
                     return
                 yield step
         finally:
-            with self._busy:
+            with self._step:
                 steps.close()
 
     def _shown(self, ids: Sequence[int]) -> str:

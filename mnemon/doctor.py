@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mnemon.errors import ModelError, StoreError, UsageError
+from mnemon.errors import MissingExtra, MnemonError, ModelError, StoreError, UsageError
 from mnemon.models import SHIPPED, is_pulled
 from mnemon.settings import Settings
 
@@ -54,6 +54,7 @@ def examine(settings: Settings) -> list[Check]:
         _python,
         lambda: _torch(settings.device),
         _weights,
+        lambda: _engine(settings),
         lambda: _store(settings),
         _sqlite,
         lambda: _disk(settings.home),
@@ -132,6 +133,22 @@ def _weights() -> list[Check]:
             )
         )
     return checks
+
+
+def _engine(settings: Settings) -> list[Check]:
+    """What will run the language model."""
+    if settings.engine == "llama.cpp" and not _installed("llama-cpp-python"):
+        missing = MissingExtra("llama_cpp", "llamacpp", "The llama.cpp engine")
+        todo = missing.hint or ""
+        found = "llama.cpp is asked for and not installed"
+        return [Check(name="engine", state="fail", found=found, todo=todo, exit_code=missing.exit_code)]
+    from mnemon.agent import LocalChatModel
+
+    try:
+        engine = LocalChatModel.engine_for(settings.model, device=settings.device, engine=settings.engine)
+    except MnemonError as error:  # no weights, no such device: rows above say what to do
+        return [Check(name="engine", state="note", found=f"not known: {error.message}")]
+    return [Check(name="engine", state="ok", found=f"{engine} (setting `engine`: {settings.engine})")]
 
 
 def _store(settings: Settings) -> list[Check]:

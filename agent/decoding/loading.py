@@ -54,7 +54,7 @@ def pick_engine(engine: str, place: Path, *, device: str, only_torch: bool) -> E
     """
     if engine not in get_args(Engine):
         raise UsageError(f"engine={engine!r} is not one of {sorted(get_args(Engine))}.")
-    if place.suffix == ".gguf" and engine != "transformers":
+    if place.suffix == ".gguf":  # nothing else runs one
         engine = "llama.cpp"
     if engine == "auto":
         fits = not only_torch and pick_device(device).type == "cpu" and find_spec("llama_cpp") is not None

@@ -12,6 +12,7 @@ import typer
 from mnemon.cli.output import (
     DbOption,
     DeviceOption,
+    EngineOption,
     JsonOption,
     ModelOption,
     UserOption,
@@ -46,6 +47,7 @@ def chat(
     db: DbOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
+    engine: EngineOption = None,
     thread: Annotated[str, typer.Option(help="The conversation to go on with.")] = "chat",
     once: Annotated[
         str | None, typer.Option("--once", help="Answer this one message and end.", show_default=False)
@@ -66,7 +68,7 @@ def chat(
     """Talk to the assistant. It remembers what you say; /help inside lists what else it can do."""
     from mnemon.settings import load_settings
 
-    settings = load_settings(user=user, db=db, model=model, device=device)
+    settings = load_settings(user=user, db=db, model=model, device=device, engine=engine)
     assistant = _open(settings, seed=seed, grounding=strength if steer else 0.0, use_memory=memory)
     screen = Screen(assistant, thread=thread, explain=explain, as_json=as_json)
     if once is not None:
@@ -90,6 +92,7 @@ def _open(settings: "Settings", *, seed: int | None, grounding: float, use_memor
             user=settings.user,
             model=settings.model,
             device=settings.device,
+            engine=settings.engine,
             options=options,
             grounding=grounding,
             use_memory=use_memory,

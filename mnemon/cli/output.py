@@ -38,6 +38,9 @@ EmbedderOption = Annotated[
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps ...", show_default=False)
 ]
+EngineOption = Annotated[
+    str | None, typer.Option("--engine", help="auto, transformers or llama.cpp.", show_default=False)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 

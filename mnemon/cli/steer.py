@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mnemon.cli.output import DeviceOption, JsonOption, ModelOption, console, emit, note
+from mnemon.cli.output import DeviceOption, EngineOption, JsonOption, ModelOption, console, emit, note
 
 if TYPE_CHECKING:
-    from mnemon.agent.decoding import Steering, Trace
+    from mnemon.agent.decoding import Steering, Term, Trace
+    from mnemon.agent.decoding.steering import LambdaPolicy
 
 
 def register(app: typer.Typer) -> None:
@@ -25,23 +26,31 @@ def steer(
         list[str] | None,
         typer.Option("--away-from", "-a", help="The opposite of the trait at the same place."),
     ] = None,
+    traits: Annotated[
+        list[str] | None,
+        typer.Option("--trait", help="A trait that can be counted: 'short sentences', plain, brief, ..."),
+    ] = None,
     epsilon: Annotated[float, typer.Option(help="Divergence allowed per token, in nats.")] = 0.2,
     max_tokens: Annotated[int, typer.Option(help="The longest reply.")] = 120,
     table: Annotated[bool, typer.Option("--table", help="Show a line for every token.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write the trace as one page.")] = None,
     model: ModelOption = None,
     device: DeviceOption = None,
+    engine: EngineOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer under traits given in words; tokens are shaded by how much steering moved them."""
+    """Answer under traits; tokens are shaded by how much steering moved them."""
+    from mnemon.agent.decoding.policies import ReplyBudget
     from mnemon.agent.decoding.trace_view import html_page, terminal_view
     from mnemon.agent.local import LocalChatModel
     from mnemon.agent.seams import ReplyOptions
     from mnemon.settings import load_settings
 
-    steering = _steering(towards or [], away_from or [], epsilon)
-    settings = load_settings(model=model, device=device)
-    local = LocalChatModel.open(settings.model, device=settings.device)
+    policy = ReplyBudget(epsilon)
+    terms = _contrasts(towards or [], away_from or [], traits or [])
+    settings = load_settings(model=model, device=device, engine=engine)
+    local = LocalChatModel.open(settings.model, device=settings.device, engine=settings.engine)
+    steering = _steering(terms, traits or [], local.codec.end_ids, policy)
     messages = [{"role": "user", "content": prompt}]
     trace: Trace = local.steer(messages, steering, options=ReplyOptions(max_tokens=max_tokens)).reply.trace  # type: ignore[attr-defined]
     if html is not None:
@@ -50,21 +59,32 @@ def steer(
     emit(trace.to_dict(), as_json=as_json, human=lambda _: console().print(terminal_view(trace, table=table)))
 
 
-def _steering(towards: list[str], away_from: list[str], epsilon: float) -> "Steering":
-    from mnemon.agent.decoding import Term, attribute, budgeted
+def _contrasts(towards: list[str], away_from: list[str], traits: list[str]) -> "list[Term]":
+    from mnemon.agent.decoding import Term, attribute
+    from mnemon.agent.decoding.traits import check_traits
     from mnemon.errors import UsageError
 
-    if not towards:
+    if not towards and not traits:
         raise UsageError(
-            "There is nothing to steer towards.", hint="Give --towards 'Answer in one sentence.'"
+            "There is nothing to steer towards.",
+            hint="Give --trait brief, or --towards 'Answer in one sentence.'",
         )
+    check_traits(traits)
     if len(away_from) > len(towards):
-        raise UsageError(f"{len(away_from)} opposites were given for {len(towards)} traits.")
+        raise UsageError(f"{len(away_from)} opposites were given for {len(towards)} traits in words.")
     opposites = [*away_from, *[None] * (len(towards) - len(away_from))]
-    return budgeted(
-        [
-            Term(name=trait, reward=attribute(trait, trait, opposite=opposite))
-            for trait, opposite in zip(towards, opposites, strict=True)
-        ],
-        epsilon=epsilon,
-    )
+    return [
+        Term(name=told, reward=attribute(told, told, opposite=opposite))
+        for told, opposite in zip(towards, opposites, strict=True)
+    ]
+
+
+def _steering(
+    terms: "list[Term]", traits: list[str], end_ids: frozenset[int], policy: "LambdaPolicy"
+) -> "Steering":
+    from mnemon.agent.decoding import budgeted
+    from mnemon.agent.decoding.presets import on_topic
+    from mnemon.agent.decoding.traits import trait
+
+    rules = [term for name in traits for term in trait(name, end_ids=end_ids)]
+    return budgeted([*terms, *rules, *([on_topic()] if rules else [])], policy=policy)
