@@ -5,8 +5,8 @@
         print(piece, end="")
 
 The conversation so far is read back from the person's episodes, so a thread survives a kill at any moment and
-is forgotten with them. A turn that has not ended, because it waits for a yes or was killed, is kept until it is
-resumed or the person goes on without it.
+is forgotten with them. A turn that has not ended, because it waits for a yes or was killed, is kept until it
+is resumed or the person goes on without it.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -114,6 +114,7 @@ class Assistant:
         user: str,
         model: str | ChatModel = "default",
         device: str = "auto",
+        engine: str = "auto",
         options: ReplyOptions = DEFAULT_OPTIONS,
         grounding: float = 1.0,
         use_memory: bool = True,
@@ -122,13 +123,14 @@ class Assistant:
     ) -> "Assistant":
         """The person's memory in `db`, and a local model by name or path, or any `ChatModel`.
 
+        A local model runs on the faster engine that is installed, unless one is named.
         `tools` are typed functions, `Tool`s or LangChain tools; `mcp` are commands or addresses of MCP
         servers, started when they are first needed. `close` ends them.
         """
         from mnemon.agent.local import LocalChatModel
 
         if isinstance(model, str):
-            model = LocalChatModel.open(model, device=device)
+            model = LocalChatModel.open(model, device=device, engine=engine)
         memory = Memory.open(db)
         assistant = cls(
             memory.for_user(user),
