@@ -207,5 +207,5 @@ SETTINGS: Mapping[str, Setting] = {
     "model": Setting("the language model: a name or a path", _text, lambda _: DEFAULT_CHAT_MODEL),
     "embedder": Setting("the embedding model: a name or a path", _text, lambda _: DEFAULT_EMBEDDER),
     "device": Setting("where models run", _device, lambda _: "auto"),
-    "engine": Setting("what runs the language model in a chat", _engine, lambda _: "auto"),
+    "engine": Setting("what runs the language model of the assistant", _engine, lambda _: "auto"),
 }
