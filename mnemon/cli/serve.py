@@ -88,7 +88,7 @@ def serve(
     memory, chosen = _memory(settings)
     with memory:
         model_served = LocalChatModel.open(settings.model, device=settings.device, engine=settings.engine)
-        app = create_app(memory, model_served, embedder=chosen, limits=limits, door=door)
+        app = create_app(memory, served, embedder=chosen, limits=limits, door=door)
         serve_app(app, host=host, port=port, limits=limits, ready=ready)
 
 

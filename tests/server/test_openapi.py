@@ -12,7 +12,7 @@ from mnemon.agent.server import Door, TokenFile, create_app
 from mnemon.memory import Memory
 from mnemon.testing import HashEmbedder, ScriptedChatModel
 
-EXAMPLES = 8  # of each route; the seed is fixed, so that a failure comes again
+EXAMPLES = 5  # of each route; the seed is fixed, so that a failure comes again
 
 
 @pytest.fixture(scope="module")
