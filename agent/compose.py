@@ -53,8 +53,8 @@ class Layout:
 
 
 # Parameters of the model (upper bound) → layout. Two lines are what the 135 M default can use: of twelve
-# personal questions, steered for grounding, it answered 12 right with two lines and 9 with three. The rows for
-# larger models are set by their context, not yet by measurement.
+# personal questions, steered for grounding, it answered 12 right with two lines and 9 with three. The rows
+# for larger models are set by their context, not yet by measurement.
 _LAYOUTS: tuple[tuple[float, Layout], ...] = (
     (
         1e9,

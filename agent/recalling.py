@@ -1,8 +1,8 @@
-"""Recall for an answer: every question of the message asked, once more in other words where nothing was found,
-and of what is found only what is worth reading.
+"""Recall for an answer: every question of a message is asked, and asked again where nothing was found.
 
-Knows the memory and no model. What is left out: what bears on nothing, what has ended, the assistant's own
-words unless they are asked for, and of a fact and the turn it was learnt from the one that fits less.
+Of what is found, only what is worth reading is offered: not what bears on nothing, what has ended, the
+assistant's own words unless they are asked for, or of a fact and the turn it was learnt from the one that
+fits less. Knows the memory and no model.
 """
 
 from collections.abc import Sequence

@@ -58,12 +58,17 @@ class Speaker(Protocol):
 class PlainSpeaker:
     """Any chat model, through its prompt alone."""
 
-    parameters = None
-    context_length = UNKNOWN_CONTEXT
-
     def __init__(self, model: ChatModel, *, nearness: Nearness | None = None) -> None:
         self.model = model
         self.nearness = nearness
+
+    @property
+    def parameters(self) -> int | None:
+        return None
+
+    @property
+    def context_length(self) -> int:
+        return UNKNOWN_CONTEXT
 
     @property
     def native_tools(self) -> bool:
@@ -113,11 +118,11 @@ class GroundedSpeaker(PlainSpeaker):
         self.grounding = grounding
 
     @property
-    def parameters(self) -> int | None:  # type: ignore[override]
+    def parameters(self) -> int | None:
         return self.model.parameters
 
     @property
-    def context_length(self) -> int:  # type: ignore[override]
+    def context_length(self) -> int:
         return self.model.context_length
 
     def count_tokens(self, text: str) -> int:
@@ -126,6 +131,7 @@ class GroundedSpeaker(PlainSpeaker):
     def answer(
         self, prompt: Prompt, options: ReplyOptions, *, tools: Sequence[ToolSpec] = (), rounds: Rounds = ()
     ) -> ReplyStream:
+        del tools, rounds  # it chooses before it answers, and reads what came of it in the prompt
         from mnemon.agent.decoding.presets import grounding
         from mnemon.agent.decoding.steering import Branch
 

@@ -1,4 +1,4 @@
-"""Which memories a reply used, where it does not cite them: by the words that it can have from nowhere else."""
+"""Which memories a reply used, where it cites none: by the words that it can have from nowhere else."""
 
 import re
 from collections.abc import Sequence

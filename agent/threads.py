@@ -84,7 +84,7 @@ class UnfinishedTurns(BaseCheckpointSaver[str]):
             saver.conn.close()
         self._person.keep_derived(_blob_name(thread_id), None)
 
-    def get_next_version(self, current: str | None, channel: None) -> str:
+    def get_next_version(self, current: str | None, channel: None) -> str:  # noqa: ARG002  the base class
         return f"{(0 if current is None else int(current)) + 1:032}"
 
     def _saver(self, config: RunnableConfig) -> SqliteSaver:

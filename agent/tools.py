@@ -72,7 +72,7 @@ class Tool:
                 f"{given!r:.80} is no tool.",
                 hint="Give a function with typed parameters, or Tool.of(function).",
             )
-        called = name or getattr(given, "__name__", "")
+        called = name or str(getattr(given, "__name__", ""))
         arguments = _arguments_of(given, called)
         return cls(
             name=called,

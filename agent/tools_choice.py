@@ -1,9 +1,10 @@
 """Which tool a message needs, for models that were never taught to call one.
 
 A model that can write under a grammar is given one whose sentences are the calls, so that the smallest one
-writes valid calls. What it cannot do is choose: of forty requests, the 135 M default chose right in ten when
-it was asked, while the tool whose description is nearest to the message in meaning was right in 37. So with an
-embedder meaning chooses, the model fills in the arguments, and a message that is near no tool gets an answer.
+writes valid calls. What that one cannot do is choose: asked outright, the 135 M default chose right in nine
+of twenty requests (ten when shown examples), where the tool whose description is nearest in meaning was right
+in 18. So for a small model meaning chooses, the model fills in the arguments, and a message that is near no
+tool gets an answer. evals/LOG.md has the numbers.
 """
 
 import json

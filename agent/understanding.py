@@ -12,8 +12,8 @@ from typing import Literal
 
 from mnemon.retrievers import HistoryRetriever
 
-# Extraction: one thing that was said. Abstraction: many things seen together. Generalisation: what is known of
-# the person applied to something new.
+# Extraction: one thing that was said. Abstraction: many things seen together. Generalisation: what is known
+# of the person applied to something new.
 Kind = Literal["extraction", "abstraction", "generalisation"]
 Matter = Literal["small talk", "telling", "person", "world"]
 
@@ -42,40 +42,49 @@ class Understanding:
 
 
 _SMALL_TALK = re.compile(
-    r"(?:(?:hi|hello|hey|thanks?|thank you|ok(?:ay)?|yes|no|sure|bye|good ?bye|see you|great|cool|nice|perfect"
-    r"|good (?:morning|afternoon|evening|night)|how are you|what'?s up)(?: (?:there|again|so much|very much|a lot"
+    r"(?:(?:hi|hello|hey|thanks?|thank you|ok(?:ay)?|yes|no|sure|bye|good ?bye|see you|great|cool|nice"
+    r"|perfect"
+    r"|good (?:morning|afternoon|evening|night)|how are you|what'?s up)(?: (?:there|again|so much"
+    r"|very much|a lot"
     r"|then|today|for (?:that|this|your help)))*[\s!.,?]*)+\Z",
     re.IGNORECASE,
 )
 _OF_ONESELF = re.compile(r"\b(?:i|i['’](?:m|ve|d|ll)|me|my|mine|myself|we|us|our)\b", re.IGNORECASE)
 _REQUEST = re.compile(
-    r"\s*(?:please|what|who|whose|where|when|why|how|which|can|could|would|will|do|does|did|is|are|am|was|were|has"
-    r"|have|should|shall|may|tell|give|show|write|list|make|remind|help|explain|suggest|recommend|find|translate"
+    r"\s*(?:please|what|who|whose|where|when|why|how|which|can|could|would|will|do|does|did|is|are|am"
+    r"|was|were|has"
+    r"|have|should|shall|may|tell|give|show|write|list|make|remind|help|explain|suggest|recommend|find"
+    r"|translate"
     r"|summari[sz]e|describe|calculate|plan|name)\b",
     re.IGNORECASE,
 )
 # What the world knows, and the person did not tell: sums, translations, definitions, capitals, authors.
 _OF_THE_WORLD = re.compile(
-    r"\b(?:translate|definition of|define|capital (?:city )?of|population of|who (?:wrote|invented|painted|discovered)"
+    r"\b(?:translate|definition of|define|capital (?:city )?of|population of|who (?:wrote|invented"
+    r"|painted|discovered)"
     r"|how do you (?:say|spell|pronounce)|square root|meaning of the word)\b|\d\s*[-+*/x×÷^]\s*\d",
     re.IGNORECASE,
 )
 _ABSTRACTION = re.compile(
-    r"\b(?:summari[sz]e|summary|overview|overall|in general|generally|usually|typically|tend to|patterns?|how often"
+    r"\b(?:summari[sz]e|summary|overview|overall|in general|generally|usually|typically|tend to"
+    r"|patterns?|how often"
     r"|everything|what (?:do|did) you know|what have (?:i|we) (?:told|talked|said|discussed)|kind of person"
     r"|tell me about (?:me|my|myself)|how (?:have|has) .{2,60} (?:been|changed|gone)|over the (?:last|past)"
     r"|list (?:all|every)|all (?:of )?(?:my|the))\b",
     re.IGNORECASE,
 )
 _GENERALISATION = re.compile(
-    r"\b(?:recommend|suggest|advice|advise|ideas?|inspiration|should (?:i|we)|shall (?:i|we)|(?:can|could|might) (?:i|we)"
-    r"|help me|plan|would (?:i|we|she|he|they) (?:like|enjoy|love)|good (?:gift|present)|for (?:me|us)\b|how (?:do|to)"
+    r"\b(?:recommend|suggest|advice|advise|ideas?|inspiration|should (?:i|we)|shall (?:i|we)|(?:can"
+    r"|could|might) (?:i|we)"
+    r"|help me|plan|would (?:i|we|she|he|they) (?:like|enjoy|love)|good (?:gift|present)|for (?:me"
+    r"|us)\b|how (?:do|to)"
     r"|best way|what if|write|draft|make me)\b",
     re.IGNORECASE,
 )
 # "Do I …", "where did we …", "my …": only the person's own words can say. "Why" and "how do I" ask for more.
 _OWN_LIFE = re.compile(
-    r"\b(?:do|did|am|was|were|have|had|are) (?:i|we)\b|\b(?:my|our|mine)\b|\b(?:i|we) (?:said|told|mentioned)\b",
+    r"\b(?:do|did|am|was|were|have|had|are) (?:i|we)\b|\b(?:my|our|mine)\b|\b(?:i|we) (?:said|told"
+    r"|mentioned)\b",
     re.IGNORECASE,
 )
 # A name alone may be anybody's, or a city's; what it does every day is what friends know.
@@ -91,7 +100,7 @@ _FOR_REASONS = re.compile(
 _ABOUT_REPLIES = re.compile(
     r"\byou(?:'ve)?\b.*\b(?:say|said|tell|told|recommend|suggest|mention|promise|g[ia]ve|list)", re.IGNORECASE
 )
-# What to look for besides the words themselves when advice is asked: likings and limits of the matter at hand.
+# What to look for besides the words themselves when advice is asked: likings and limits of the matter.
 _MATTERS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(rf"\b(?:{words})\b", re.IGNORECASE), query)
     for words, query in (
@@ -112,18 +121,21 @@ _MATTERS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 _POINTS_BACK = re.compile(
-    r"\s*(?:and\b|but\b|what about|how about|or\b|also\b)|\b(?:she|he|they|her|him|his|their|them|it|there)\b",
+    r"\s*(?:and\b|but\b|what about|how about|or\b|also\b)|\b(?:she|he|they|her|him|his|their|them|it"
+    r"|there)\b",
     re.IGNORECASE,
 )
 _NEXT_QUESTION = re.compile(
-    r"(?<=\?)\s+|(?:,|;)?\s+and\s+(?=(?:also\s+)?(?:what|where|who|whose|when|which|how|does|did|do|is|are|was)\b)",
+    r"(?<=\?)\s+|(?:,|;)?\s+and\s+(?=(?:also\s+)?(?:what|where|who|whose|when|which|how|does|did|do|is"
+    r"|are|was)\b)",
     re.IGNORECASE,
 )
-_SCAFFOLD = frozenset(
-    "a about am an and any are at be been can could did do does for from had has have how i in is it know me my of on"
-    " or our please remember remind said say tell that the then there they this to told was we were what when where"
-    " which who whose why will with would you your".split()
-)
+_SCAFFOLD_WORDS = """
+a about am an and any are at be been can could did do does for from had has have how i in is it
+know me my of on or our please remember remind said say tell that the then there they this to
+told was we were what when where which who whose why will with would you your
+"""
+_SCAFFOLD = frozenset(_SCAFFOLD_WORDS.split())
 
 
 def understand(message: str, earlier: Sequence[str], *, now: datetime) -> Understanding:
@@ -257,10 +269,11 @@ _CLOSED = (
     ),
 )
 _GROUPS = {word: frozenset(group.split()) for group in _CLOSED for word in group.split()}
-_DATES = frozenset(
-    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august"
-    " september october november december english".split()
-)
+_DATE_WORDS = """
+april august december english february friday january july june march may monday november
+october saturday september sunday thursday tuesday wednesday
+"""
+_DATES = frozenset(_DATE_WORDS.split())
 
 
 def speaks_of(question: str, memory: str) -> bool:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from mnemon.agent.fence import FENCE, orders, quotable, quoted_lines
 
 PARTS = st.sampled_from(
-    ["=====", "===", "<|im_start|>", "<|", "|>", "im_start", "[INST]", "[/IN", "ST]", "<s>", "</s>", "<<SYS>>",
-     "<｜User｜>", "<start_of_turn>", "=", "|", "\n", "\r\n", "\u2028", " "]
+    ["=====", "===", "<|im_start|>", "<|", "|>", "im_start", "[INST]", "[/IN", "ST]", "<s>", "</s>",
+     "<<SYS>>", "<｜User｜>", "<start_of_turn>", "=", "|", "\n", "\r\n", "\u2028", " "]
 )  # fmt: skip
 TOKENS = ("<|im_start|>", "[INST]", "<s>", "</s>", "<<SYS>>", "<｜User｜>", "<start_of_turn>")
 

@@ -91,7 +91,7 @@ def test_rounds_are_bounded_and_the_same_call_is_not_made_twice(ana, clock):
         seen.append(n)
         return n
 
-    for counting, runs in ((True, 2), (False, 1)):
+    for counting, runs in ((True, 2), (False, 1)):  # noqa: B007  the script reads it
         seen.clear()
         layout = Layout(memories=2, fenced=True, thread_tokens=100, tool_rounds=2)
         assistant = Assistant(ana, ScriptedChatModel(script), clock=clock, tools=[count], layout=layout)
