@@ -266,6 +266,17 @@ class Person:
         check_text(target, "what to forget")
         return self._forget("forget", lambda holdings: forgetting.named(target, holdings))
 
+    def forget_session(self, session: str) -> Forgotten:
+        """Forget a conversation: its turns and everything that was derived from them. This cannot be
+        undone."""
+        check_name(session, "session")
+
+        def choose(holdings: Holdings) -> Chosen:
+            turns = (one.id for one in holdings.episodes if one.session == session)
+            return Chosen(frozenset(turns), frozenset())
+
+        return self._forget("forget", choose)
+
     def would_expire(self, rules: Sequence[RetentionRule]) -> Forgotten:
         """What `expire` would take with it; nothing is done."""
         return self._plan(lambda holdings: forgetting.overdue(rules, holdings, self._parts.clock()))[1]
