@@ -18,6 +18,7 @@ from mnemon.memory.diff import Diff
 from mnemon.memory.hygiene import RecallTag
 from mnemon.memory.indexing import Index, RetrieverFactory, Shelf, StoredEmbedder
 from mnemon.memory.inputs import check_user, without_password
+from mnemon.memory.moving import Moved, move
 from mnemon.memory.person import Person
 from mnemon.memory.portrait import Profiler
 from mnemon.memory.records import Feedback
@@ -181,6 +182,18 @@ class Memory:
 
     def users(self) -> list[str]:
         return self._parts.store.users()
+
+    def move_to(
+        self,
+        other: "Memory",
+        *,
+        users: Sequence[str] | None = None,
+        dry_run: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Moved]:
+        """Copy people to another memory and compare both sides by hash; this one is only read. Cut off, it
+        goes on where it stopped when called again. `progress` is told the records done and those in all."""
+        return move(self.store, other.store, users=users, dry_run=dry_run, progress=progress)
 
     def close(self) -> None:
         with self._lock:

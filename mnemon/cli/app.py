@@ -25,6 +25,7 @@ AREAS = (
     "tokens",
     "memory",
     "importing",
+    "migrate",
     "models",
     "config",
     "doctor",
