@@ -17,7 +17,7 @@ from typing import Literal, get_args
 from mnemon.errors import DataError, UsageError
 from mnemon.profiles.measures import MEASURES
 
-Way = Literal["attribute", "sentence-length", "plain-words", "lexicon"]
+Way = Literal["attribute", "reply-length", "sentence-length", "plain-words", "lexicon"]
 WAYS: tuple[Way, ...] = get_args(Way)
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*\Z")
 
