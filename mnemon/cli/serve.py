@@ -9,6 +9,7 @@ from mnemon.cli.output import (
     DbOption,
     DeviceOption,
     EmbedderOption,
+    EngineOption,
     JsonOption,
     ModelOption,
     note,
@@ -38,6 +39,7 @@ def serve(
     model: ModelOption = None,
     embedder: EmbedderOption = None,
     device: DeviceOption = None,
+    engine: EngineOption = None,
     require_token: Annotated[
         bool, typer.Option("--require-token", help="Want a token on loopback too, as behind a proxy.")
     ] = False,
@@ -60,7 +62,7 @@ def serve(
     from mnemon.agent.server import Limits, TokenFile, is_loopback
     from mnemon.settings import load_settings
 
-    settings = load_settings(db=db, model=model, embedder=embedder, device=device)
+    settings = load_settings(db=db, model=model, embedder=embedder, device=device, engine=engine)
     tokens = TokenFile.beside(settings.db, home=settings.home)
     required = require_token or not is_loopback(host)
     if required:
@@ -87,8 +89,8 @@ def serve(
 
     memory, chosen = _memory(settings)
     with memory:
-        model_served = LocalChatModel.open(settings.model, device=settings.device, engine=settings.engine)
-        app = create_app(memory, served, embedder=chosen, limits=limits, door=door)
+        served = LocalChatModel.open(settings.model, device=settings.device, engine=settings.engine)
+        app = create_app(memory, served.together(), embedder=chosen, limits=limits, door=door)
         serve_app(app, host=host, port=port, limits=limits, ready=ready)
 
 
