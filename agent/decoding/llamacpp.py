@@ -219,7 +219,7 @@ class _Batch:
         # Per token a pointer to its sequences; here each has one.
         self._places = (self._sequences.ctypes.data + 4 * np.arange(BATCH)).astype(np.uintp)
         self._batch = c.llama_batch()
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "token": self._tokens,
             "pos": self._positions,
             "n_seq_id": self._counts,

@@ -282,8 +282,9 @@ def read_on(
         logits, _ = context.decode(
             prompt.ids[begin:end], range(begin, end), [row] * (end - begin), wanted=wanted
         )
-    model.store.add(None, KnownState(prompt.ids, context.state(row), logits[0]))
-    return logits[0]
+    last: Logits = logits[0]
+    model.store.add(None, KnownState(prompt.ids, context.state(row), last))
+    return last
 
 
 def check_continuation(prompt: Sequence[int], continuation: Sequence[int], model: LlamaCppRowModel) -> None:
