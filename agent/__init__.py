@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mnemon.agent.assistant import Assistant, AssistantReply
     from mnemon.agent.endpoint import EndpointChatModel
     from mnemon.agent.local import LocalChatModel
+    from mnemon.agent.tools import Tool
+    from mnemon.agent.tools_memory import memory_tools
 
 __all__ = [
     "Assistant",
@@ -28,8 +30,10 @@ __all__ = [
     "Reply",
     "ReplyOptions",
     "ReplyStream",
+    "Tool",
     "Usage",
     "check_messages",
+    "memory_tools",
 ]
 
 _LAZY = {
@@ -37,6 +41,8 @@ _LAZY = {
     "AssistantReply": "mnemon.agent.assistant",
     "EndpointChatModel": "mnemon.agent.endpoint",
     "LocalChatModel": "mnemon.agent.local",
+    "Tool": "mnemon.agent.tools",
+    "memory_tools": "mnemon.agent.tools_memory",
 }
 
 

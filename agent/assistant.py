@@ -17,15 +17,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from mnemon.agent.compose import Layout, Prompt, Recalled, cited, layout_for
+from mnemon.agent.manner import Manner
 from mnemon.agent.seams import ChatModel, Message, Observation, Reply, ReplyOptions, ToolCall, Usage
 from mnemon.agent.speaker import speaker_for
 from mnemon.agent.tools import Tool, tools_by_name
 from mnemon.errors import UsageError
 from mnemon.memory import Memory, Person
+from mnemon.profiles import Leaning, PatternProfiler, Persona, Plan
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
 
+    from mnemon.agent.decoding.trace import Trace
     from mnemon.agent.graph import Event
     from mnemon.agent.mcp_tools import McpServers
     from mnemon.agent.understanding import Understanding
@@ -50,6 +53,8 @@ class AssistantReply:
     waiting: tuple[ToolCall, ...] = ()
     understood: "Understanding | None" = None
     sizes: Mapping[str, int] = field(default_factory=dict)  # tokens of the prompt by part
+    traits: tuple[Leaning, ...] = ()  # what of the persona held for the question
+    trace: "Trace | None" = field(default=None, repr=False)  # what steering did, token by token
     notes: tuple[str, ...] = ()  # what is less than it could be
 
 
@@ -75,6 +80,9 @@ class Assistant:
         options: ReplyOptions = DEFAULT_OPTIONS,
         grounding: float = 1.0,
         use_memory: bool = True,
+        persona: Persona | None = None,
+        traits: Mapping[str, float] | None = None,
+        strength: float = 1.0,
         tools: Sequence[object] = (),
         mcp: Sequence[str] = (),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -99,6 +107,7 @@ class Assistant:
             options=options,
             clock=clock,
             stopped=self._stop.is_set,
+            manner=Manner(person, persona=persona, traits=traits, strength=strength),
             tools=self._tools,
             use_memory=use_memory,
         )
@@ -118,12 +127,17 @@ class Assistant:
         options: ReplyOptions = DEFAULT_OPTIONS,
         grounding: float = 1.0,
         use_memory: bool = True,
+        persona: Persona | None = None,
+        traits: Mapping[str, float] | None = None,
+        strength: float = 1.0,
         tools: Sequence[object] = (),
         mcp: Sequence[str] = (),
     ) -> "Assistant":
         """The person's memory in `db`, and a local model by name or path, or any `ChatModel`.
 
-        A local model runs on the faster engine that is installed, unless one is named.
+        A local model runs on the faster engine that is installed, unless one is named. The persona is learnt
+        from what the person says, unless one is given; `traits` are weights set by hand on top of it, and
+        `strength` says how hard to steer by it. `grounding` is how hard to steer towards the memories.
         `tools` are typed functions, `Tool`s or LangChain tools; `mcp` are commands or addresses of MCP
         servers, started when they are first needed. `close` ends them.
         """
@@ -131,13 +145,16 @@ class Assistant:
 
         if isinstance(model, str):
             model = LocalChatModel.open(model, device=device, engine=engine)
-        memory = Memory.open(db)
+        memory = Memory.open(db, profiler=PatternProfiler())
         assistant = cls(
             memory.for_user(user),
             model,
             options=options,
             grounding=grounding,
             use_memory=use_memory,
+            persona=persona,
+            traits=traits,
+            strength=strength,
             tools=tools,
             mcp=mcp,
         )
@@ -263,6 +280,7 @@ class Assistant:
 
     def _told(self, state: Mapping[str, Any], waiting: Sequence[ToolCall]) -> AssistantReply:
         prompt: Prompt | None = state.get("prompt")
+        plan: Plan | None = state.get("plan")
         reply: Reply = state["reply"]
         memories = prompt.memories if prompt is not None else ()
         return AssistantReply(
@@ -276,8 +294,18 @@ class Assistant:
             waiting=tuple(waiting),
             understood=state.get("understood"),
             sizes=prompt.sizes if prompt is not None else {},
-            notes=() if self._servers is None else self._servers.notes,
+            traits=() if plan is None else tuple(wish.leaning for wish in plan.wishes),
+            trace=state.get("trace"),
+            notes=tuple(self._notes(prompt, plan)),
         )
+
+    def _notes(self, prompt: Prompt | None, plan: Plan | None) -> Iterator[str]:
+        if plan is not None and not self._nodes.speaker.steers:
+            yield f"{self.model.name} cannot be steered: how you like to be answered stands in its prompt."
+        if prompt is not None and prompt.withheld:
+            yield f"{prompt.withheld} text(s) that give orders were not shown to {self.model.name}."
+        if self._servers is not None:
+            yield from self._servers.notes
 
 
 def _place(thread: str) -> Any:

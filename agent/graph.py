@@ -19,6 +19,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StreamWriter, interrupt
 
 from mnemon.agent.compose import Layout, Prompt, Recalled, cited, compose
+from mnemon.agent.manner import Manner
 from mnemon.agent.recalling import Recaller
 from mnemon.agent.seams import Message, Observation, Reply, ReplyOptions, ToolCall, ToolSpec
 from mnemon.agent.speaker import Speaker
@@ -26,6 +27,7 @@ from mnemon.agent.support import used
 from mnemon.agent.tools import Tool, observe
 from mnemon.agent.understanding import Understanding, understand
 from mnemon.memory import Person
+from mnemon.profiles import Plan
 
 THREAD_TURNS = 40  # the newest turns that are read back; the layout's token budget cuts further
 NOT_KNOWN = "I don't know that about you yet."
@@ -64,6 +66,8 @@ class Turn(TypedDict, total=False):
     approved: list[str]  # ids of calls that the person agreed to
     reply: Reply
     reply_id: str  # the episode that the reply became
+    plan: Annotated[Plan | None, UntrackedValue]  # what of the persona held
+    trace: Annotated[Any, UntrackedValue]  # what steering did, token by token
     history: Annotated[list[Message], UntrackedValue]  # the conversation so far, oldest first
     understood: Annotated[Understanding, UntrackedValue]
     recalled: Annotated[list[Recalled], UntrackedValue]
@@ -81,6 +85,7 @@ class Nodes:
     options: ReplyOptions
     clock: Callable[[], datetime]
     stopped: Callable[[], bool]  # asked after every piece: has the person interrupted the reply?
+    manner: Manner | None = None
     tools: Callable[[], Mapping[str, Tool]] = dict  # asked at the first turn that may need one
     use_memory: bool = True
     begun: set[tuple[str, str]] = field(default_factory=set)  # calls that were agreed to in this process
@@ -121,18 +126,20 @@ class Nodes:
         if self._unsupported(state, prompt):
             writer(Event(kind="piece", text=NOT_KNOWN))
             return {"reply": Reply(text=NOT_KNOWN)}
-        stream = self.speaker.answer(prompt, self.options, tools=tools, rounds=rounds)
+        plan = self._plan(state)
+        stream = self.speaker.answer(prompt, self.options, tools=tools, rounds=rounds, plan=plan)
         said: list[str] = []
         for piece in stream:
             said.append(piece)
             writer(Event(kind="piece", text=piece))
             if self.stopped():
                 stream.close()
-                return {"reply": Reply(text="".join(said).rstrip(), finish="length")}
-        reply = stream.reply
+                return {"reply": Reply(text="".join(said).rstrip(), finish="length"), "plan": plan}
+        done = stream.reply
+        reply = Reply(text=done.text, finish=done.finish, usage=done.usage, calls=done.calls)
         if reply.calls and _all_known(reply.calls, rounds):
-            return {"reply": replace(reply, calls=(), text=reply.text or ASKED_TWICE)}
-        return {"reply": reply}
+            reply = replace(reply, calls=(), text=reply.text or ASKED_TWICE)
+        return {"reply": reply, "plan": plan, "trace": getattr(done, "trace", None)}
 
     def confirm(self, state: Turn) -> Turn:
         """Ask the person about the calls that act on the world. Runs again from its start when resumed, so
@@ -190,6 +197,9 @@ class Nodes:
         said = [turn for turn in reversed(turns) if turn.role in ("user", "assistant")]
         return [{"role": turn.role, "content": turn.text} for turn in said]
 
+    def _plan(self, state: Turn) -> Plan | None:
+        return None if self.manner is None else self.manner.plan(state["text"])
+
     def _understood(self, state: Turn) -> Understanding:
         return state.get("understood") or self.understand(state, writer=_unheard)["understood"]
 
@@ -198,7 +208,7 @@ class Nodes:
         recalled = (
             state["recalled"] if "recalled" in state else self.recall(state, writer=_unheard)["recalled"]
         )
-        rounds = state.get("rounds", [])
+        rounds, plan = state.get("rounds", []), self._plan(state)
         return compose(
             state["text"],
             recalled,
@@ -209,6 +219,7 @@ class Nodes:
             name=self.name,
             now=self.clock(),
             many=self._understood(state).kind == "abstraction",
+            profile=plan.instructions if plan is not None and not self.speaker.steers else (),
             observed=() if self.speaker.native_tools else [one for seen in rounds for one in seen],
         )
 

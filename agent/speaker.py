@@ -1,7 +1,7 @@
-"""How a model answers a prompt: a local one is steered towards the memories, any other just reads them.
+"""How a model answers a prompt: a local one is steered by memories and persona, any other just reads them.
 
-Grounding is the contrast of the same prompt with and without the recalled memories; it is off where nothing
-was recalled. An endpoint cannot be steered: the memories in its prompt are all it gets.
+Grounding is the contrast of the same prompt with and without what was found; it is off where nothing was. An
+endpoint cannot be steered: memories and persona in its prompt are all it gets.
 """
 
 import re
@@ -22,8 +22,10 @@ from mnemon.agent.seams import (
 )
 from mnemon.agent.tools_choice import Nearness, choose
 from mnemon.errors import UsageError
+from mnemon.profiles import Plan
 
 if TYPE_CHECKING:
+    from mnemon.agent.decoding.steering import Steering
     from mnemon.agent.local import LocalChatModel
 
 UNKNOWN_CONTEXT = 8_192  # tokens assumed for a model that does not say
@@ -44,6 +46,9 @@ class Speaker(Protocol):
     @property
     def native_tools(self) -> bool: ...  # it calls tools by itself, in the middle of an answer
 
+    @property
+    def steers(self) -> bool: ...  # a persona leads its decoder; otherwise it has to stand in the prompt
+
     def count_tokens(self, text: str) -> int: ...
 
     def choose(self, prompt: Prompt, tools: Sequence[ToolSpec], rounds: Rounds) -> tuple[ToolCall, ...]:
@@ -51,7 +56,13 @@ class Speaker(Protocol):
         ...
 
     def answer(
-        self, prompt: Prompt, options: ReplyOptions, *, tools: Sequence[ToolSpec] = (), rounds: Rounds = ()
+        self,
+        prompt: Prompt,
+        options: ReplyOptions,
+        *,
+        tools: Sequence[ToolSpec] = (),
+        rounds: Rounds = (),
+        plan: Plan | None = None,
     ) -> ReplyStream: ...
 
 
@@ -74,6 +85,10 @@ class PlainSpeaker:
     def native_tools(self) -> bool:
         return "tools" in self.model.abilities
 
+    @property
+    def steers(self) -> bool:
+        return False
+
     def count_tokens(self, text: str) -> int:
         return len(text) // 3 + 1  # English runs at four characters a token; a third leaves a margin
 
@@ -94,7 +109,13 @@ class PlainSpeaker:
         )
 
     def answer(
-        self, prompt: Prompt, options: ReplyOptions, *, tools: Sequence[ToolSpec] = (), rounds: Rounds = ()
+        self,
+        prompt: Prompt,
+        options: ReplyOptions,
+        *,
+        tools: Sequence[ToolSpec] = (),
+        rounds: Rounds = (),
+        plan: Plan | None = None,  # noqa: ARG002  it stands in the prompt
     ) -> ReplyStream:
         if not tools and not rounds:
             return self.model.stream(prompt.messages, options)
@@ -107,7 +128,7 @@ class PlainSpeaker:
 
 
 class GroundedSpeaker(PlainSpeaker):
-    """A local model, steered at every token by what the recalled memories change."""
+    """A local model, steered at every token by what the recalled memories change and by the persona."""
 
     model: "LocalChatModel"
 
@@ -125,24 +146,43 @@ class GroundedSpeaker(PlainSpeaker):
     def context_length(self) -> int:
         return self.model.context_length
 
+    @property
+    def steers(self) -> bool:
+        return True
+
     def count_tokens(self, text: str) -> int:
         return self.model.count_tokens(text)
 
     def answer(
-        self, prompt: Prompt, options: ReplyOptions, *, tools: Sequence[ToolSpec] = (), rounds: Rounds = ()
+        self,
+        prompt: Prompt,
+        options: ReplyOptions,
+        *,
+        tools: Sequence[ToolSpec] = (),  # noqa: ARG002  it chooses before it answers
+        rounds: Rounds = (),  # noqa: ARG002  what came of the calls stands in the prompt
+        plan: Plan | None = None,
     ) -> ReplyStream:
-        del tools, rounds  # it chooses before it answers, and reads what came of it in the prompt
-        from mnemon.agent.decoding.presets import grounding
-        from mnemon.agent.decoding.steering import Branch
+        steering = self._steering(prompt, plan)
+        return ReplyStream(_tidy(self.model.steer(prompt.messages, steering, options=options)))
 
-        if (prompt.memories or prompt.observed) and self.grounding:
-            without = Branch(name="without memories", messages=prompt.without_memories)
-            stream = self.model.steer(
-                prompt.messages, grounding(without, lam=self.grounding), options=options
-            )
-        else:
-            stream = self.model.stream(prompt.messages, options)
-        return ReplyStream(_tidy(stream))
+    def _steering(self, prompt: Prompt, plan: Plan | None) -> "Steering | None":
+        from mnemon.agent.decoding.presets import grounding
+        from mnemon.agent.decoding.steering import BASE, Branch, Shortlist
+
+        manner = self.model.steering_for(plan) if plan is not None else None
+        if not self.grounding or not (prompt.memories or prompt.observed):
+            return manner
+        without = Branch(name="without memories", messages=prompt.without_memories)
+        if manner is None:
+            return grounding(without, lam=self.grounding)
+        # Grounding is measured at a fixed λ, the manner has a budget: so the distribution that the manner
+        # leads, and whose divergence it pays for, is the grounded one.
+        return replace(
+            manner,
+            mix={BASE: 1 + self.grounding, without.name: -self.grounding},
+            branches=(*manner.branches, without),
+            shortlist=Shortlist(top=64, plausibility=0.1, rest="drop", judge=BASE),
+        )
 
 
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]+")

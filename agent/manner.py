@@ -1,0 +1,56 @@
+"""How one person likes to be answered: their persona, read again whenever the profile has changed.
+
+Joins what was learnt of the person with what was set for this assistant by hand. Knows no model: what comes
+of a plan is the speaker's business.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mnemon.errors import UsageError
+from mnemon.memory import Person
+from mnemon.profiles import Persona, Plan, TraitBank, profile_of
+
+
+class Manner:
+    """`strength` scales how hard a steerable model is led; 0 leaves the persona out."""
+
+    def __init__(
+        self,
+        person: Person,
+        *,
+        persona: Persona | None = None,
+        traits: Mapping[str, float] | None = None,
+        strength: float = 1.0,
+    ) -> None:
+        if strength < 0:
+            raise UsageError(f"strength={strength!r} is negative; 0 leaves the persona out, 1 is usual.")
+        self._person = person
+        self._given = persona
+        self._bank = TraitBank.load()
+        self._by_hand = Persona()
+        for name, weight in (traits or {}).items():
+            self._by_hand = self._by_hand.leaning(name, weight, bank=self._bank)
+        self._strength = strength
+        self._learns = True
+
+    def persona(self) -> Persona:
+        """The persona that holds now; the profile keeps itself level with the memory."""
+        persona = self._learnt() if self._given is None else self._given
+        return persona.having(self._by_hand.leanings)
+
+    def plan(self, question: str) -> Plan | None:
+        """What of it holds for a question; None where nothing does."""
+        if not self._strength:
+            return None
+        plan = self.persona().plan(question, bank=self._bank)
+        return replace(plan, strength=plan.strength * self._strength) if plan else None
+
+    def _learnt(self) -> Persona:
+        if not self._learns:
+            return Persona()
+        try:
+            return profile_of(self._person).persona
+        except UsageError:  # a memory that was opened without a profiler learns no persona
+            self._learns = False
+            return Persona()
