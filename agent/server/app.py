@@ -1,8 +1,10 @@
 """The application: routes, guard, desk and errors put together. Knows no sockets; `running` serves it."""
 
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,9 +23,10 @@ from mnemon.agent.server.meters import Meters
 from mnemon.agent.server.refusals import ErrorBody, answer_errors
 from mnemon.agent.server.tokens import TokenFile
 from mnemon.agent.server.wire import Json
-from mnemon.memory import Memory
+from mnemon.memory import Diff, Memory
 from mnemon.retrievers import Embedder
 
+_log = logging.getLogger("mnemon.server")
 PAGE = Path(__file__).parent / "page"  # the web page: static files, no build step
 
 
@@ -77,7 +80,7 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    desk = Desk(limits, measured, quiet=memory.consolidate_soon)
+    desk = Desk(limits, measured, quiet=lambda user: _tidy(memory, user))
     memory.also_erase(door.tokens.forget)
     app.state.memory, app.state.desk, app.state.meters = memory, desk, measured
     app.state.gatekeeper = Gatekeeper(door.tokens, required=door.required, default_user=door.default_user)
@@ -94,6 +97,17 @@ def create_app(
     if page.is_dir():
         app.mount("/", StaticFiles(directory=page, html=True), name="page")
     return app
+
+
+def _tidy(memory: Memory, user: str) -> None:
+    """Consolidate in the background what was said. What fails is tried again after the next turn."""
+
+    def done(future: "Future[Diff]") -> None:
+        error = future.exception()
+        if error is not None:
+            _log.error("a memory could not be tidied up", exc_info=error)
+
+    memory.consolidate_soon(user).add_done_callback(done)
 
 
 def _add_watching(app: FastAPI) -> None:
