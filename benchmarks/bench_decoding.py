@@ -4,12 +4,16 @@
 
 Speed is one over the median step, over several rounds taken in turn: a busy moment hits all alike. Peers in
 the same run: transformers' `generate`, `generate` with its own guidance, and two prompts read anew per token.
+Where llama.cpp is installed its engine is measured too, beside llama-cpp-python's own loop, and both engines'
+steps per second by the number of rows.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,8 +21,9 @@ import torch
 from mnemon.agent import LocalChatModel
 from mnemon.agent.decoding import presets
 from mnemon.agent.decoding.engine import Decoding, Plan
+from mnemon.agent.decoding.llamacpp import library
 from mnemon.agent.decoding.rewards import Contrast
-from mnemon.agent.decoding.rows import RowPrompt, TrunkRowModel
+from mnemon.agent.decoding.rows import RowModel, RowPrompt
 from mnemon.agent.decoding.steering import BASE, Branch, Floats, Steering, StepView, Term
 from mnemon.models import model_path
 
@@ -26,6 +31,8 @@ clock = time.perf_counter
 
 # (guided ÷ unguided) that this project promises itself on two cores
 TARGETS = {"two branches": 0.88, "six attributes": 0.60, "ten candidates": 0.55}
+OWN_LOOP = 0.9  # unguided on llama.cpp ÷ llama-cpp-python's own loop
+TWO_ROWS = 70.0  # tokens/s, steered with two rows on llama.cpp
 
 
 class RandomHead:
@@ -112,6 +119,89 @@ def peers(folder: str, ids: tuple[int, ...], new: int) -> dict[str, Callable[[],
     }
 
 
+def own_loop(file: Path, ids: tuple[int, ...], new: int) -> Callable[[], list[float]]:
+    """llama-cpp-python as it is used: its class, its sampler, greedy."""
+    from llama_cpp import Llama
+
+    c = library().c
+    original = c.llama_model_default_params
+
+    def with_our_buffers() -> object:  # its own choice crashes on some machines; see decoding.llamacpp
+        settings = original()
+        settings.use_extra_bufts = b"AMX_INT8 = 1" not in c.llama_print_system_info()
+        return settings
+
+    c.llama_model_default_params = with_our_buffers
+    threads = torch.get_num_threads()
+    llama = Llama(
+        str(file), n_ctx=len(ids) + new + 8, n_threads=threads, n_threads_batch=threads, verbose=False
+    )
+    c.llama_model_default_params = original
+
+    def generate() -> list[float]:
+        times = []
+        for _ in llama.generate(ids, temp=0.0, reset=True):
+            times.append(clock())
+            if len(times) == new:
+                return np.diff(times).tolist()
+        return np.diff(times).tolist()
+
+    return generate
+
+
+def on_llama_cpp(name: str, new: int, rounds: int) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
+    """Tokens/s of replies, and of both engines steps/s by rows."""
+    model = LocalChatModel.open(name, device="cpu", engine="llama.cpp")
+    ids = prompt_of(0, 256, model.rows.vocabulary)
+    chosen = steerings(len(ids), model.rows.vocabulary, model.rows.hidden_size)
+    cases: dict[str, Callable[[], list[float]]] = {
+        f"llama.cpp, {case}": (lambda steering=steering: guided(model, steering, ids, new))
+        for case, steering in chosen.items()
+    }
+    cases["llama-cpp-python's loop"] = own_loop(model_path(name) / "model.gguf", ids, new)
+    speeds = measured(cases, rounds)
+    engines: dict[str, RowModel] = {
+        "llama.cpp": model.rows,
+        "transformers": LocalChatModel.open(name, device="cpu").rows,
+    }
+    by_rows = {
+        engine: {count: steps_per_second(rows, count, new) for count in (1, 2, 5, 7)}
+        for engine, rows in engines.items()
+    }
+    return speeds, by_rows
+
+
+def measured(cases: dict[str, Callable[[], list[float]]], rounds: int) -> dict[str, float]:
+    """Tokens/s of each case: one over its median step."""
+    steps: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, case in cases.items():
+            steps[name] += case()
+    return {name: 1 / float(np.median(times)) for name, times in steps.items()}
+
+
+def steps_per_second(model: RowModel, count: int, new: int) -> float:
+    prompts = [RowPrompt(prompt_of(seed, 256, model.vocabulary)) for seed in range(1, count + 1)]
+    rows = model.prefill(prompts, room=new)
+    times = [clock()]
+    for token in prompt_of(99, new, model.vocabulary):
+        rows.step(token)
+        times.append(clock())
+    return 1 / float(np.median(np.diff(times)))
+
+
+def show_llama_cpp(speeds: dict[str, float], by_rows: dict[str, dict[int, float]]) -> None:
+    base = speeds["llama.cpp, unguided"]
+    for name, speed in speeds.items():
+        wanted = f"  (promised ≥ {TWO_ROWS:.0f})" if name.endswith("two branches") else ""
+        print(f"{name:28}{speed:8.1f} tokens/s   {speed / base:5.2f} × unguided{wanted}")
+    ratio = base / speeds["llama-cpp-python's loop"]
+    print(f"unguided ÷ llama-cpp-python's own loop: {ratio:.2f}  (promised ≥ {OWN_LOOP:.2f})")
+    print("steps/s by rows         " + "".join(f"{count:8}" for count in next(iter(by_rows.values()))))
+    for engine, found in by_rows.items():
+        print(f"{engine:24}" + "".join(f"{speed:8.1f}" for speed in found.values()))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer tokens, one round")
@@ -122,6 +212,7 @@ def main() -> None:
     parser.add_argument(
         "--busy", action="store_true", help="one thread, processor time: for a machine that does other things"
     )
+    parser.add_argument("--only-llama-cpp", action="store_true", help="skip what runs on torch alone")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.busy:
@@ -129,29 +220,38 @@ def main() -> None:
         clock = time.process_time
         torch.set_num_threads(1)
     new, rounds = (24, 1) if options.quick else (128, 3)
-    model = LocalChatModel.open(options.model, device="cpu")
-    assert isinstance(model.rows, TrunkRowModel)
-    shape = model.rows.trunk.shape
-    ids = prompt_of(0, 256, shape.vocabulary)
-    cases: dict[str, Callable[[], list[float]]] = {
-        name: (lambda steering=steering: guided(model, steering, ids, new))
-        for name, steering in steerings(256, shape.vocabulary, shape.hidden).items()
-    }
-    if not options.no_peers:
-        cases |= peers(options.model, ids, new)
-    steps: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(rounds):
-        for name, case in cases.items():
-            steps[name] += case()
-    speeds = {name: 1 / float(np.median(times)) for name, times in steps.items()}
+    print(f"{options.model}, {torch.get_num_threads()} threads, 256 tokens of prompt, {new} new", flush=True)
+    found: dict[str, object] = {"threads": torch.get_num_threads()}
+    if not options.only_llama_cpp:
+        speeds = on_torch(options.model, new, rounds, peered=not options.no_peers)
+        found["tokens_per_second"] = speeds
+        show_torch(speeds)
+    if find_spec("llama_cpp") is not None:
+        speeds, by_rows = on_llama_cpp(options.model, new, rounds)
+        found |= {"llama_cpp": speeds, "steps_per_second": by_rows}
+        show_llama_cpp(speeds, by_rows)
     if options.json:
-        print(json.dumps({"tokens_per_second": speeds, "threads": torch.get_num_threads()}))
-        return
+        print(json.dumps(found))
+
+
+def on_torch(name: str, new: int, rounds: int, *, peered: bool) -> dict[str, float]:
+    model = LocalChatModel.open(name, device="cpu")
+    vocabulary, hidden = model.rows.vocabulary, model.rows.hidden_size
+    ids = prompt_of(0, 256, vocabulary)
+    cases: dict[str, Callable[[], list[float]]] = {
+        case: (lambda steering=steering: guided(model, steering, ids, new))
+        for case, steering in steerings(256, vocabulary, hidden).items()
+    }
+    if peered:
+        cases |= peers(name, ids, new)
+    return measured(cases, rounds)
+
+
+def show_torch(speeds: dict[str, float]) -> None:
     base = speeds["unguided"]
-    print(f"{model.name}, {torch.get_num_threads()} threads, 256 tokens of prompt, {new} new")
     for name, speed in speeds.items():
         target = f"  (promised ≥ {TARGETS[name]:.2f})" if name in TARGETS else ""
-        print(f"{name:24}{speed:8.1f} tokens/s   {speed / base:5.2f} × unguided{target}")
+        print(f"{name:28}{speed:8.1f} tokens/s   {speed / base:5.2f} × unguided{target}")
     if "transformers generate" in speeds:
         print(f"unguided ÷ generate: {base / speeds['transformers generate']:.2f}  (promised ≥ 1.20)")
 

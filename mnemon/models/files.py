@@ -52,7 +52,7 @@ def is_complete(folder: Path, weights: Weights) -> bool:
 
 
 def verify(folder: Path, weights: Weights) -> list[Finding]:
-    """Hash every file again and compare with the manifest, and the tensors with the pinned hash."""
+    """Hash every file again and compare with the manifest, and the tensors with the pinned hashes."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         expected = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
@@ -60,10 +60,11 @@ def verify(folder: Path, weights: Weights) -> list[Finding]:
         return [Finding(MANIFEST, f"cannot be read: {error}")]
     found = dict(_files(folder))
     findings = [Finding(name, "is missing") for name in expected if name not in found]
+    pinned = {"model.safetensors": weights.ready_sha256, "model.gguf": weights.tensor_sha256}
     for name, path in sorted(found.items()):
         digest = sha256_of(path)
-        if name == "model.safetensors" and digest != weights.ready_sha256:
-            findings.append(Finding(name, f"has sha256 {digest}, pinned is {weights.ready_sha256}"))
+        if digest != pinned.get(name, digest):
+            findings.append(Finding(name, f"has sha256 {digest}, pinned is {pinned[name]}"))
         elif name in expected and digest != expected[name]:
             findings.append(Finding(name, f"has sha256 {digest}, was {expected[name]} when it was pulled"))
     return findings
