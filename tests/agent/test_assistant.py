@@ -2,10 +2,13 @@
 
 from datetime import datetime
 from itertools import pairwise
+from pathlib import Path
+from typing import TypedDict
 
 import pytest
+from langgraph.graph import START, StateGraph
 
-from mnemon.agent import Assistant, ReplyOptions, ReplyStream
+from mnemon.agent import Assistant, Reply, ReplyOptions, ReplyStream
 from mnemon.agent.graph import Nodes, build_graph
 from mnemon.agent.seams import DEFAULT_OPTIONS
 from mnemon.errors import UsageError
@@ -184,6 +187,29 @@ def test_the_graph_is_what_the_documentation_draws(ana, clock):
     edges = {(edge.source, edge.target) for edge in build_graph(assistant._nodes).get_graph().edges}
     chain = ["__start__", "understand", "recall", "compose", "respond", "write_back", "__end__"]
     assert edges == {*pairwise(chain), *pairwise(["respond", "confirm", "tools", "compose"])}
+
+
+def test_the_drawing_in_the_documentation_is_the_graphs_own(ana, clock):
+    page = (Path(__file__).parents[2] / "docs" / "assistant.md").read_text(encoding="utf-8")
+    assistant, _ = assistant_of(ana, clock, [])
+    drawn = assistant.graph.get_graph().draw_mermaid(with_styles=False)
+    assert page.split("```mermaid\n")[1].split("```")[0] == drawn
+
+
+def test_the_graph_is_a_node_of_another(ana, clock):
+    class Outer(TypedDict, total=False):
+        text: str
+        thread: str
+        reply: Reply
+
+    ana.remember("My beagle is called Biscuit.", session="t")
+    assistant, model = assistant_of(ana, clock, ["Biscuit."])
+    outer = StateGraph(Outer)
+    outer.add_node("assistant", assistant.graph)
+    outer.add_edge(START, "assistant")
+    done = outer.compile().invoke({"text": "What is my beagle called?", "thread": "t"})
+    assert done["reply"].text == "Biscuit."
+    assert "Biscuit" in str(model.calls[0].messages)
 
 
 def test_relative_times_are_meant_from_the_clock(ana, clock):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from examples import chatbot, custom_reward, langgraph_memory
+from examples import chatbot, custom_reward, langgraph_memory, tools
 from mnemon.agent import Assistant, LocalChatModel, ReplyOptions
 from mnemon.memory import Memory
 from mnemon.testing import HashEmbedder, ScriptedChatModel
@@ -27,6 +27,22 @@ def test_the_chatbot_streams_a_reply_to_each_line(ana, capsys):
 def test_the_chatbot_is_as_short_as_it_claims():
     body = Path(chatbot.__file__).read_text(encoding="utf-8").split('"""')[2]
     assert len([line for line in body.splitlines() if line.strip()]) <= 15
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_a_tool_that_acts_waits_for_a_yes(ana, capsys, tmp_path, monkeypatch, agreed):
+    monkeypatch.chdir(tmp_path)
+    script = [
+        *('{"tool": "time_in", "arguments": {"zone": "UTC"}}', '{"tool": "none"}', "It is late."),
+        *('{"tool": "note_down", "arguments": {"text": "Call Ines"}}', '{"tool": "none"}', "As you wish."),
+    ]
+    asked = []
+    assistant = Assistant(ana, ScriptedChatModel(script), tools=tools.TOOLS)
+    messages = ["How late is it, in UTC?", "Note that I have to call Ines."]
+    tools.chat(assistant, messages, lambda wishes: asked.append(wishes) or agreed)
+    assert capsys.readouterr().out == "It is late.\nAs you wish.\n"
+    assert asked == ["note_down {'text': 'Call Ines'}"]
+    assert Path("notes.txt").exists() is agreed
 
 
 def test_a_graph_of_ones_own_recalls_what_it_was_told(ana):
