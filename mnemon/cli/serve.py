@@ -89,7 +89,9 @@ def serve(
 
     memory, chosen = _memory(settings)
     with memory:
-        served = LocalChatModel.open(settings.model, device=settings.device, engine=settings.engine)
+        # Only torch joins the steps of several replies; llama.cpp is quicker for one at a time.
+        engine = "transformers" if settings.engine == "auto" else settings.engine
+        served = LocalChatModel.open(settings.model, device=settings.device, engine=engine)
         app = create_app(memory, served.together(), embedder=chosen, limits=limits, door=door)
         serve_app(app, host=host, port=port, limits=limits, ready=ready)
 
@@ -105,7 +107,7 @@ def _check_tokens(tokens: "TokenFile", host: str) -> None:
 
 
 def _memory(settings: "Settings") -> "tuple[Memory, Embedder | None]":
-    from mnemon.memory import Memory
+    from mnemon import Memory
     from mnemon.models import is_pulled
     from mnemon.retrievers import SentenceEmbedder
 
