@@ -22,7 +22,18 @@ HEAVY = (
         "peft",
     ),
     *("faiss", "chromadb", "langgraph", "langchain_core", "langsmith", "dateparser", "nltk", "matplotlib"),
-    *("sklearn", "scipy", "openai", "mem0", "rouge_score", "sacrebleu", "gguf", "llguidance", "rank_bm25"),
+    *(
+        "sklearn",
+        "scipy",
+        "openai",
+        "mem0",
+        "rouge_score",
+        "sacrebleu",
+        "gguf",
+        "llama_cpp",
+        "llguidance",
+        "rank_bm25",
+    ),
 )
 LIGHT = ("mnemon", "mnemon.models", "mnemon.settings", "mnemon.testing", "mnemon.doctor")
 LIGHT += ("mnemon.retrievers", "mnemon.memory", "mnemon.profiles", "mnemon.agent", "mnemon.evals")
