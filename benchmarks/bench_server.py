@@ -158,6 +158,7 @@ def alone(memory: Memory, model: ChatModel, *, seconds: float) -> dict[str, floa
     """What a turn costs by itself, made as the server makes it: an assistant for each."""
     took: list[float] = []
     first: list[float] = []
+    list(Assistant(memory.for_user("p0"), model).stream(QUESTION, thread="alone"))  # loads what it needs
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         began = time.perf_counter()

@@ -124,8 +124,10 @@ async def chat(asked: ChatRequest, request: Request, may: Asker) -> Response:
         thread=thread,
         history=history,
         options=options,
+        persona=asked.persona,
         strength=asked.strength,
         memory=asked.memory,
+        temporary=asked.temporary,
     )
     turn = door.desk.take(person.user, thread, lambda: Answer(person, door.model, turn_asked))
     form = _Form(model=door.model.name, thread=thread, explain=asked.explain)
@@ -140,6 +142,8 @@ async def chat(asked: ChatRequest, request: Request, may: Asker) -> Response:
 
 
 async def _conversation(person: Person, asked: ChatRequest) -> tuple[str, Any]:
+    if asked.temporary:
+        return asked.thread or "temporary", asked.history()
     if asked.thread is not None:
         return asked.thread, None
     history = asked.history()
@@ -188,7 +192,9 @@ class _Form:
         return {**whole, "usage": self.usage(reply)}
 
     def ours(self, reply: AssistantReply) -> dict[str, Any]:
-        return {"thread": self._thread, **(explanation(reply) if self._explain else {})}
+        """What is ours to say: the conversation, the turn that the reply became (which can be rated), why."""
+        told = {"thread": self._thread, "reply_id": reply.id or None}
+        return told | (explanation(reply) if self._explain else {})
 
     @staticmethod
     def usage(reply: AssistantReply) -> dict[str, int]:
@@ -197,7 +203,7 @@ class _Form:
 
 
 class _Stream(Response):
-    """A reply as server-sent events. Its headers wait for the first event, so that a turn that fails at once
+    """A reply as server-sent events. Its headers wait for the first piece, so that a turn that fails at once
     still answers with its own status; a comment every so often keeps the connection from being given up."""
 
     media_type = SSE
@@ -210,12 +216,12 @@ class _Stream(Response):
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         async with _until_gone(receive, self._turn, self._desk):
             happenings = self._turn.events(first=PATIENCE, then=PULSE)
-            first = await anext(happenings)  # a failed turn raises here, and the application answers it
+            opening = await _until_it_speaks(happenings)  # a failed turn raises, and is answered as such
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            opening = self._form.chunk({"role": "assistant", "content": ""})
-            await self._send(send, opening)
+            await self._send(send, self._form.chunk({"role": "assistant", "content": ""}))
             try:
-                await self._pass_on(send, first)
+                for happened in opening:
+                    await self._pass_on(send, happened)
                 async for happened in happenings:
                     await self._pass_on(send, happened)
                 await self._finish(send)
@@ -244,6 +250,16 @@ class _Stream(Response):
     async def _send(self, send: Send, chunk: Mapping[str, Any]) -> None:
         body = b"data: " + written(chunk) + b"\n\n"
         await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def _until_it_speaks(happenings: AsyncIterator[Happening | None]) -> list[Happening | None]:
+    """What happens up to the first piece, or until it takes long."""
+    opening: list[Happening | None] = []
+    async for happened in happenings:
+        opening.append(happened)
+        if happened is None or happened["kind"] == "piece":
+            break
+    return opening
 
 
 @asynccontextmanager

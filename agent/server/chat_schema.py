@@ -13,6 +13,7 @@ from mnemon.agent.seams import Message, ReplyOptions
 from mnemon.agent.server.refusals import Refusal
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Weight = Annotated[float, Field(ge=-1, le=1)]
 
 
 class TextPart(BaseModel):
@@ -47,7 +48,7 @@ class ResponseFormat(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """A turn. `thread`, `memory`, `lambda` and `explain` are ours; clients put them into `extra_body`."""
+    """A turn. `thread` and what follows it are ours; clients put them into `extra_body`."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -77,8 +78,14 @@ class ChatRequest(BaseModel):
         | None
     ) = None
     memory: Annotated[bool, Field(description="Recall what was said before.")] = True
+    temporary: Annotated[bool, Field(description="Recall nothing, and keep nothing of this turn.")] = False
+    persona: Annotated[
+        dict[Name, Weight],
+        Field(max_length=100, description="Traits and weights for this turn, on top of what was learnt."),
+    ] = {}
     strength: Annotated[
-        float, Field(alias="lambda", ge=0, le=10, description="How hard to steer towards the memories.")
+        float,
+        Field(alias="lambda", ge=0, le=10, description="How hard to steer, by memories and by the persona."),
     ] = 1.0
     explain: Annotated[bool, Field(description="Say what the reply rests on, in `mnemon`.")] = False
 

@@ -6,15 +6,17 @@ line by line when it was said. Such a conversation is known again by the last re
 """
 
 import secrets
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from mnemon.agent.assistant import Assistant, AssistantReply
+from mnemon.agent.manner import Manner
 from mnemon.agent.seams import ChatModel, Message, ReplyOptions
 from mnemon.agent.server.desk import Happening
-from mnemon.memory import Person
+from mnemon.memory import Memory, Person
+from mnemon.profiles import Persona
 
 LOOK_BACK = 400  # turns in which a conversation is looked for by its last reply
 
@@ -27,23 +29,42 @@ class Asked:
     thread: str
     history: Sequence[Message] | None
     options: ReplyOptions
-    strength: float
-    memory: bool
+    persona: Mapping[str, float] = field(default_factory=dict)
+    strength: float = 1.0
+    memory: bool = True
+    temporary: bool = False
 
 
 class Answer:
     """A turn as the desk runs it: an assistant of its own, so that nothing is shared between turns but the
-    model and the memory."""
+    model and the memory. A temporary one has a memory that ends with it."""
 
     def __init__(self, person: Person, model: ChatModel, asked: Asked) -> None:
         self._asked = asked
+        self._scratch: Memory | None = None
+        learnt: Persona | None = None
+        if asked.temporary:
+            learnt = Manner(person).persona()
+            self._scratch = Memory.open(":memory:", embedder=None, extractor=None)
+            person = self._scratch.for_user(person.user)
         self._assistant = Assistant(
-            person, model, options=asked.options, grounding=asked.strength, use_memory=asked.memory
+            person,
+            model,
+            options=asked.options,
+            grounding=asked.strength,
+            use_memory=asked.memory and not asked.temporary,
+            persona=learnt,
+            traits=asked.persona,
+            strength=asked.strength,
         )
 
     def events(self) -> Iterator[Happening]:
         asked = self._asked
-        yield from self._assistant.events(asked.text, thread=asked.thread, history=asked.history)
+        try:
+            yield from self._assistant.events(asked.text, thread=asked.thread, history=asked.history)
+        finally:
+            if self._scratch is not None:
+                self._scratch.close()
 
     def stop(self) -> None:
         self._assistant.stop()
@@ -66,9 +87,11 @@ def thread_of(person: Person, history: Sequence[Message]) -> str:
 
 def explanation(reply: AssistantReply) -> dict[str, Any]:
     """What a reply rests on, and, of a steered one, what steering did token by token."""
-    marks = [one.mark for one in reply.citations]
-    told: dict[str, Any] = {"memories": reply.memories, "citations": marks}
-    trace = getattr(reply, "trace", None)
-    if trace is not None:
-        told["trace"] = trace.to_dict()
-    return told
+    return {
+        "memories": reply.memories,
+        "citations": [one.mark for one in reply.citations],
+        "traits": reply.traits,
+        "trace": None if reply.trace is None else reply.trace.to_dict(),
+        "sizes": reply.sizes,
+        "notes": reply.notes,
+    }

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from mnemon.agent import ChatModel
 from mnemon.agent.server import Door, Limits, TokenFile, create_app
 from mnemon.memory import Memory
+from mnemon.profiles import PatternProfiler
 from mnemon.testing import HashEmbedder, ScriptedChatModel
 
 MakeApp = Callable[..., FastAPI]
@@ -23,7 +24,7 @@ def db(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def memory(db: Path):
-    with Memory.open(db, embedder=HashEmbedder()) as opened:
+    with Memory.open(db, embedder=HashEmbedder(), profiler=PatternProfiler()) as opened:
         yield opened
 
 

@@ -210,7 +210,47 @@ def test_a_stream_says_what_it_rests_on_before_it_speaks(api, ana):
     more = {"explain": True, "thread": "new"}
     chunks = list(ask(api, ("user", "What is my beagle called?"), user=ana, stream=True, extra_body=more))
     told = [getattr(chunk, "mnemon", None) for chunk in chunks]
-    first = next(place for place, one in enumerate(told) if one)
+    first = next(place for place, one in enumerate(told) if one and one.get("kind") == "recalled")
     assert told[first]["memories"][0]["text"] == "My beagle is called Biscuit."
     assert all(not chunk.choices[0].delta.content for chunk in chunks[: first + 1])
     assert told[-1]["thread"] == "new"
+
+
+# --- how it is answered
+
+
+def test_a_persona_for_one_turn_reaches_the_model_and_is_told(api, model, ana):
+    more = {"persona": {"concise": 1.0}, "explain": True}
+    reply = ask(api, ("user", "How do I keep tomatoes healthy?"), user=ana, extra_body=more)
+    assert [one["trait"] for one in reply.mnemon["traits"]] == ["concise"]
+    led = str(model.calls[-1].messages)
+    ask(api, ("user", "How do I keep tomatoes healthy?"), user=ana, extra_body=more | {"lambda": 0})
+    assert str(model.calls[-1].messages) != led, "lambda 0 is the model as it is"
+
+
+def test_a_trait_that_there_is_not_is_refused_and_nothing_is_kept(api, memory, ana):
+    with pytest.raises(openai.BadRequestError, match="grumpyish"):
+        ask(api, ("user", "Hi"), user=ana, stream=True, extra_body={"persona": {"grumpyish": 1}})
+    assert memory.for_user(ana).timeline() == []
+
+
+def test_a_temporary_turn_recalls_nothing_and_leaves_nothing(api, model, memory, ana):
+    ask(api, ("user", "My beagle is called Biscuit."), user=ana)
+    before = memory.for_user(ana).stats()
+    said = [("user", "My cat is Tom."), ("assistant", "Noted.")]
+    reply = ask(api, *said, ("user", "What are my pets called?"), user=ana, extra_body={"temporary": True})
+    assert reply.choices[0].message.content == "You said: What are my pets called?"
+    assert "My cat is Tom." in str(model.calls[-1].messages)
+    assert "Biscuit" not in str(model.calls[-1].messages)
+    assert memory.for_user(ana).stats() == before
+
+
+def test_a_message_that_is_too_long_is_refused_before_the_stream_begins(api, ana):
+    with pytest.raises(openai.BadRequestError, match="tokens"):
+        ask(api, ("user", "word " * 20_000), user=ana, stream=True)
+
+
+def test_a_reply_can_be_rated_by_its_id(api, memory, ana):
+    reply = ask(api, ("user", "Tell me a joke."), user=ana)
+    turn = memory.for_user(ana).timeline()[-1]
+    assert (turn.role, turn.id) == ("assistant", reply.mnemon["reply_id"])
