@@ -181,7 +181,7 @@ class RunningReplyBudget:
 
     def choose(self, step: PolicyStep) -> Choice:
         wanted = self._policy.full * self.saved / self._policy.reserve * step.openness
-        if wanted <= 0:
+        if wanted <= 0 or not np.ptp(step.reward):  # rules mostly have nothing to say
             return Choice(0.0)
         allowed = self.saved / step.mass
         if divergence(step.log_p, step.reward, wanted) <= allowed:

@@ -66,8 +66,7 @@ TRAITS: Mapping[str, Trait] = {
 
 def trait(name: str, *, end_ids: Iterable[int], weight: float = 1.0) -> list[Term]:
     """The terms of a trait. `end_ids` end a reply (`model.codec.end_ids`); a negative weight is a dislike."""
-    if name not in TRAITS:
-        raise UsageError(f"There is no trait {name!r}; there are {', '.join(TRAITS)}.")
+    check_traits([name])
     rules = TRAITS[name].rules(frozenset(end_ids))
     return [
         Term(
@@ -78,3 +77,10 @@ def trait(name: str, *, end_ids: Iterable[int], weight: float = 1.0) -> list[Ter
         )
         for part, (reward, share) in rules.items()
     ]
+
+
+def check_traits(names: Iterable[str]) -> None:
+    """Refuses a name that is none, before a model is opened for it."""
+    for name in names:
+        if name not in TRAITS:
+            raise UsageError(f"There is no trait {name!r}; there are {', '.join(map(repr, TRAITS))}.")

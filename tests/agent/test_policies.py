@@ -13,6 +13,7 @@ from mnemon.agent.decoding.policies import (
     Fixed,
     KLBudget,
     LeakyBucket,
+    ReplyBudget,
     Scheduled,
 )
 from mnemon.agent.decoding.steering import Floats, PolicyStep
@@ -112,7 +113,15 @@ def test_a_runner_up_with_a_tenth_can_win_under_half_a_nat() -> None:
 
 
 @pytest.mark.parametrize(
-    "policy", [Fixed(1.0), EntropyGated(1.0), KLBudget(0.1), Scheduled.decaying(1.0, 0.9), BestOfSet((1.0,))]
+    "policy",
+    [
+        Fixed(1.0),
+        EntropyGated(1.0),
+        KLBudget(0.1),
+        ReplyBudget(0.1),
+        Scheduled.decaying(1.0, 0.9),
+        BestOfSet((1.0,)),
+    ],
 )
 def test_a_closed_gate_means_no_steering(policy: Fixed) -> None:
     assert policy.start().choose(step(openness=0.0)).lam == 0
@@ -205,3 +214,36 @@ def test_what_is_never_going_to_steer_says_so() -> None:
 def test_impossible_policies_are_refused(make: object) -> None:
     with pytest.raises(UsageError):
         make()  # type: ignore[operator]
+
+
+def test_a_reply_never_spends_more_than_its_tokens_have_brought() -> None:
+    for epsilon in (0.02, 0.1, 1.0):
+        running = ReplyBudget(epsilon).start()
+        total = 0.0
+        for t in range(200):
+            at = step(t, spread=1.0 + t % 5, mass=0.3 + 0.7 * (t % 2))
+            kl = at.mass * spent(at, running.choose(at).lam)
+            running.spent(kl)
+            total += kl
+            assert total <= epsilon * (t + 1) * (1 + 1e-6)
+        if epsilon <= 0.1:
+            assert total >= 0.8 * epsilon * 200  # and it is not hoarded
+
+
+def test_what_is_saved_goes_to_the_step_that_has_a_say() -> None:
+    """Nine steps that a rule has nothing to say about, then one: it gets what ten have brought."""
+    silent = step(0)._replace(reward=np.zeros(20))
+    running, per_step = ReplyBudget(0.05).start(), KLBudget(0.05)
+    for _ in range(9):
+        assert running.choose(silent).lam == 0
+        running.spent(0.0)
+    at = step(1)
+    assert 0.05 < spent(at, running.choose(at).lam) <= 0.5 * (1 + 1e-6)
+    assert spent(at, per_step.choose(at).lam) <= 0.05
+
+
+def test_a_reply_budget_needs_numbers_that_make_sense() -> None:
+    assert ReplyBudget(0.0).never
+    for wrong in ({"epsilon": -1.0}, {"epsilon": float("nan")}, {"reserve": 0.0}):
+        with pytest.raises(UsageError):
+            ReplyBudget(**wrong)

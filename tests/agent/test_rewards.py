@@ -11,6 +11,8 @@ from mnemon.agent.decoding.rewards import (
     ReplyLength,
     Rule,
     SentenceLength,
+    SentenceMark,
+    SentenceOpening,
     attribute,
 )
 from mnemon.agent.decoding.steering import Branch
@@ -21,16 +23,16 @@ PIECES = [" I", " perhaps", " per", "haps", "!", ".", " extraordinarily", "ly", 
 END = 8
 
 
-def view(text: str = "", *, logits: dict[str, list[float]] | None = None) -> View:
-    """Candidates are PIECES; the reply so far is `text`."""
-    k = len(PIECES)
+def view(text: str = "", *, logits: dict[str, list[float]] | None = None, pieces: list[str] = PIECES) -> View:
+    """Candidates are `pieces`; the reply so far is `text`."""
+    k = len(pieces)
     return View(
         0,
         np.arange(k),
         np.log(np.full(k, 1 / k)),
         gathered={name: np.array(values) for name, values in (logits or {}).items()},
         written=[100],
-        text_of=lambda ids: text if list(ids) == [100] else "".join(PIECES[i] for i in ids),
+        text_of=lambda ids: text if list(ids) == [100] else "".join(pieces[i] for i in ids),
     )
 
 
@@ -69,6 +71,36 @@ def test_sentences_are_pulled_towards_a_length() -> None:
     assert not early[[0, 1, 2, 3, 6, 7, 8]].any()
     with pytest.raises(UsageError):
         SentenceLength(0)
+
+
+def test_a_number_of_a_list_ends_no_sentence_and_a_line_does() -> None:
+    reward = SentenceLength(2)
+    assert reward.score(view("One two three four five:\n\n1"))[5] == 0
+    assert reward.score(view("One two three four five\nsix"))[5] == -0.5
+    assert reward.score(view("Said Dr. Who five times"))[5] > 0
+
+
+def test_sentences_may_end_with_a_mark() -> None:
+    asks = SentenceMark("!")
+    assert asks.score(view("Well done"))[[4, 5]].tolist() == [1, 0]
+    assert not asks.score(view("Well done! ")).any()  # a sentence has a word
+    with pytest.raises(UsageError):
+        SentenceMark(",")
+
+
+def test_sentences_may_begin_with_a_word() -> None:
+    opens = SentenceOpening(["Perhaps"])
+    assert opens.score(view("It rains.")).tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 0]
+    assert not opens.score(view("It rains")).any()
+    with pytest.raises(UsageError):
+        SentenceOpening([])
+
+
+def test_a_habit_rests_between_words() -> None:
+    hedges = Lexicon(["perhaps"], rest=2, beginnings=False)
+    assert hedges.score(view("It may")).tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 0]
+    assert not hedges.score(view("Perhaps it")).any()
+    assert hedges.score(view("Perhaps it rains"))[1] == 1
 
 
 def test_replies_are_pulled_towards_a_length() -> None:

@@ -39,8 +39,17 @@ def test_two_traits_one_opposite(folder: str, capsys: pytest.CaptureFixture[str]
     assert data["rows"] == 4 * data["forwards"]  # base, two traits, one opposite
 
 
+def test_traits_that_are_rules(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["steer", "Hello", "--trait", "asks", "--max-tokens", "6", "--model", folder, "--json"]
+    assert run(asked) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert set(data["tokens"][0]["contributions"]) == {"asks: openings", "asks: question marks", "on topic"}
+    assert data["rows"] == 2 * data["forwards"]  # the base and the row that knows no question
+
+
 @pytest.mark.parametrize(
-    "wrong", [[], ["-t", "Be brief.", "-a", "x", "-a", "y"], ["-t", "x", "--epsilon", "-1"]]
+    "wrong",
+    [[], ["--trait", "witty"], ["-t", "Be brief.", "-a", "x", "-a", "y"], ["-t", "x", "--epsilon", "-1"]],
 )
 def test_what_cannot_be_is_told_before_a_model_is_loaded(
     wrong: list[str], capsys: pytest.CaptureFixture[str]
