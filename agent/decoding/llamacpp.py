@@ -9,6 +9,7 @@ The interface: https://github.com/ggml-org/llama.cpp/blob/master/include/llama.h
 import ctypes
 import os
 import weakref
+from collections import deque
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -32,7 +33,7 @@ class _Library(NamedTuple):
     """The loaded library, and its last complaint."""
 
     c: Any  # llama_cpp.llama_cpp
-    complaints: list[str]
+    complaints: deque[str]
     callback: object  # must live as long as the library may call it
 
     def complaint(self) -> str:
@@ -55,7 +56,7 @@ def library() -> _Library:
             hint="Install it again, pip install --force-reinstall --no-cache-dir llama-cpp-python, "
             "or choose engine='transformers'.",
         ) from e
-    complaints: list[str] = []
+    complaints: deque[str] = deque(maxlen=10)
 
     def listen(level: int, text: bytes, _: object) -> None:
         if level == _ERROR:
@@ -91,7 +92,8 @@ class Weights:
             )
         self.pointer = pointer
         self._free = weakref.finalize(self, lib.c.llama_model_free, pointer)
-        if not lib.c.llama_model_has_decoder(pointer) or lib.c.llama_model_is_recurrent(pointer):
+        unfit = ("llama_model_has_encoder", "llama_model_is_recurrent", "llama_model_is_hybrid")
+        if any(getattr(lib.c, has)(pointer) for has in unfit):
             self.close()
             raise ModelError(
                 f"{file.name!r} is no causal model with attention in every layer; rows cannot branch there.",
@@ -175,6 +177,8 @@ class Context:
 
     @staticmethod
     def _array(pointer: Any, rows: int, columns: int) -> Logits:
+        if not pointer:
+            raise ModelError("llama.cpp gives no logits of this file: it holds no causal language model.")
         return np.ctypeslib.as_array(pointer, shape=(rows, columns)).copy()
 
     def copy(self, source: int, target: int, *, start: int = 0, end: int = -1) -> None:
