@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from mnemon.errors import UsageError
 from mnemon.memory import sql_reads, sql_vectors
 from mnemon.memory.codec import to_microseconds
-from mnemon.memory.records import Episode, Record, reference
+from mnemon.memory.records import Episode, Record, Reference, reference
 from mnemon.memory.seams import (
     BlobNamed,
     Change,
@@ -71,6 +71,14 @@ _READERS: Mapping[type[Query[Any]], Callable[[Connection, str, Any], object]] = 
 }
 
 
+_DELETE = "DELETE FROM records WHERE person = ? AND kind = ? AND id = ? AND revision = ?"
+_UPDATE = (
+    "UPDATE records SET session = ?, place = ?, time = ?, recorded = ?, superseded = ?, body = ? "
+    "WHERE person = ? AND kind = ? AND id = ? AND revision = ?"
+)
+_INSERT = f"INSERT INTO records(person, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
 class Batch:
     """One transaction's work for one person."""
 
@@ -83,6 +91,8 @@ class Batch:
         self._person = None if person is None else person.number
         self._version, self._epoch = (0, 0) if person is None else person.head
         self._changes: dict[Address, tuple[Row | None, Row | None]] = {}  # before the batch, now
+        self._stored: dict[Address, Row | None] = {}  # what the table holds
+        self._rows: dict[Address, Row | None] = {}  # and what it is to hold
         self._places: dict[str | bytes, int] = {}
         self._forgot = False
         self.erased = False
@@ -94,8 +104,11 @@ class Batch:
     def run(self, operations: Iterable[Operation], *, if_version: int | None, undoes: int | None) -> Event:
         if if_version is not None and if_version != self._version:
             raise ConflictError(f"expected version {if_version}, found {self._version}")
-        for operation in operations:
+        listed = list(operations)
+        self._load([address_of(where) for one in listed if (where := _touched(one)) is not None])
+        for operation in listed:
             self._apply(operation)
+        self._flush()
         return self._finish(undoes)
 
     def _apply(self, operation: Operation) -> None:
@@ -164,6 +177,7 @@ class Batch:
         assert row.session is not None
         following = self._places.get(row.session)
         if following is None:
+            self._flush()
             last = self._connection.execute(
                 "SELECT max(place) FROM records WHERE person = ? AND kind = 1 AND session = ?",
                 (self._number(), row.session),
@@ -171,6 +185,7 @@ class Batch:
             following = 0 if last is None else last + 1
         place = following
         if 0 <= wished < following:
+            self._flush()
             taken = self._connection.execute(
                 "SELECT 1 FROM records WHERE person = ? AND kind = 1 AND session = ? AND place = ?",
                 (self._number(), row.session, wished),
@@ -182,33 +197,59 @@ class Batch:
         return place
 
     def _row(self, address: Address) -> Row | None:
-        found = self._connection.execute(
-            "SELECT session, place, time, recorded, superseded, body FROM records "
-            "WHERE person = ? AND kind = ? AND id = ? AND revision = ?",
-            (self._number(), *address),
-        ).fetchone()
-        return None if found is None else Row(*found)
+        if address not in self._rows:
+            self._load([address])
+        return self._rows[address]
+
+    def _load(self, addresses: Sequence[Address]) -> None:
+        """Read what stands under these addresses, many at once: a server is a journey away."""
+        new = [address for address in dict.fromkeys(addresses) if address not in self._rows]
+        found: dict[Address, Row | None] = dict.fromkeys(new)
+        if self._person is not None:
+            for kind in {address.kind for address in new}:
+                names = [address.id for address in new if address.kind == kind]
+                for values in sql_reads.rows_named(self._connection, self._person, kind, names):
+                    address = Address(*values[:3])
+                    if address in found:  # and not another revision
+                        found[address] = Row(*values[3:])
+        self._stored.update(found)
+        self._rows.update(found)
 
     def _write(self, address: Address, row: Row | None) -> None:
-        """Set what stands under an address and remember what stood there."""
+        """Set what stands under an address and remember what stood there; `_flush` writes it."""
         before = self._row(address)
-        where = (self._number(), *address)
-        run = self._connection.execute
-        if row is None:
-            run("DELETE FROM records WHERE person = ? AND kind = ? AND id = ? AND revision = ?", where)
-        elif before is None:
-            run(
-                f"INSERT INTO records(person, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*where, *row),
-            )
-        elif row != before:
-            run(
-                "UPDATE records SET session = ?, place = ?, time = ?, recorded = ?, superseded = ?, body = ? "
-                "WHERE person = ? AND kind = ? AND id = ? AND revision = ?",
-                (*row, *where),
-            )
+        self._rows[address] = row
         first = self._changes[address][0] if address in self._changes else before
         self._changes[address] = (first, row)
+
+    def _flush(self) -> None:
+        """Write what was set since the last time, each sort of statement in one go."""
+        pending = {address: row for address, row in self._rows.items() if row != self._stored[address]}
+        if not pending:
+            return
+        person = self._number()
+        for statement, values in (
+            (_DELETE, [(person, *address) for address, row in pending.items() if row is None]),
+            (
+                _UPDATE,
+                [
+                    (*row, person, *address)
+                    for address, row in pending.items()
+                    if row is not None and self._stored[address] is not None
+                ],
+            ),
+            (
+                _INSERT,
+                [
+                    (person, *address, *row)
+                    for address, row in pending.items()
+                    if row is not None and self._stored[address] is None
+                ],
+            ),
+        ):
+            if values:
+                self._connection.executemany(statement, values)
+        self._stored.update(pending)
 
     def _forget(self, operation: Forget) -> None:
         gone = [address_of(found) for found in operation.references]
@@ -248,8 +289,8 @@ class Batch:
             self._connection.execute(f"DELETE FROM {table} WHERE person = ?", (self._person,))
         self._connection.execute("DELETE FROM persons WHERE number = ?", (self._person,))
         self._person, self._version, self.erased = None, 0, True
-        self._changes.clear()
-        self._places.clear()
+        for noted in (self._changes, self._rows, self._stored, self._places):
+            noted.clear()
 
     def _blob(self, name: str, body: bytes | None) -> None:
         self._connection.execute("DELETE FROM blobs WHERE person = ? AND name = ?", (self._number(), name))
@@ -265,6 +306,17 @@ class Batch:
             ).fetchone()
             self._person = int(number)
         return self._person
+
+
+def _touched(operation: Operation) -> Reference | None:
+    """The record that an operation is about to set."""
+    match operation:
+        case Put(record):
+            return reference(record)
+        case Remove(where):
+            return where
+        case _:
+            return None
 
 
 def _change(address: Address, before: Row | None, after: Row | None) -> Change:

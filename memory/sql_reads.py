@@ -105,6 +105,16 @@ def _rows(
     return connection.execute(statement, parameters).fetchall()
 
 
+def rows_named(
+    connection: Connection, person: int, kind: int, names: Sequence[Stored]
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of one kind under these ids, in all revisions."""
+    for run in _runs(names):
+        marks = ", ".join("?" * len(run))
+        statement = f"SELECT {COLUMNS} FROM records WHERE person = ? AND kind = ? AND id IN ({marks})"
+        yield from connection.execute(statement, (person, kind, *run)).fetchall()
+
+
 def _order(row: tuple[object, ...]) -> tuple[object, ...]:
     """The order of the columns above: nothing first, then numbers, text, bytes."""
     _, name, revision, session, place, time = row[:6]
