@@ -21,6 +21,7 @@ from mnemon.agent.server.guard import LOCAL_NAMES, Guard
 from mnemon.agent.server.limits import Limits
 from mnemon.agent.server.meters import Meters
 from mnemon.agent.server.refusals import ErrorBody, answer_errors
+from mnemon.agent.server.replying import Assistants
 from mnemon.agent.server.tokens import TokenFile
 from mnemon.agent.server.wire import Json
 from mnemon.memory import Diff, Memory
@@ -46,6 +47,7 @@ class _Served:
     """What the routes reach."""
 
     model: ChatModel
+    assistants: Assistants
     embedder: Embedder | None
     memory: Memory
     desk: Desk
@@ -85,7 +87,12 @@ def create_app(
     app.state.memory, app.state.desk, app.state.meters = memory, desk, measured
     app.state.gatekeeper = Gatekeeper(door.tokens, required=door.required, default_user=door.default_user)
     app.state.door = _Served(
-        model=model, embedder=embedder, memory=memory, desk=desk, most_tokens=limits.reply_tokens
+        model=model,
+        assistants=Assistants(model),
+        embedder=embedder,
+        memory=memory,
+        desk=desk,
+        most_tokens=limits.reply_tokens,
     )
     app.include_router(chat_api.router)
     app.include_router(memory_api.router)

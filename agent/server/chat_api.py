@@ -32,7 +32,7 @@ from mnemon.agent.server.chat_schema import (
 )
 from mnemon.agent.server.desk import Desk, Happening, Turn
 from mnemon.agent.server.refusals import ErrorBody, Refusal, body_of
-from mnemon.agent.server.replying import Answer, Asked, explanation, thread_of
+from mnemon.agent.server.replying import Answer, Asked, Assistants, explanation, thread_of
 from mnemon.agent.server.wire import Json, written
 from mnemon.memory import Memory, Person
 from mnemon.retrievers import Embedder
@@ -51,6 +51,7 @@ class Speaks(Protocol):
     """What these routes need of the application."""
 
     model: ChatModel
+    assistants: Assistants
     embedder: Embedder | None
     memory: Memory
     desk: Desk
@@ -129,7 +130,7 @@ async def chat(asked: ChatRequest, request: Request, may: Asker) -> Response:
         memory=asked.memory,
         temporary=asked.temporary,
     )
-    turn = door.desk.take(person.user, thread, lambda: Answer(person, door.model, turn_asked))
+    turn = door.desk.take(person.user, thread, lambda: Answer(person, door.assistants, turn_asked))
     form = _Form(model=door.model.name, thread=thread, explain=asked.explain)
     if asked.stream:
         usage = asked.stream_options is not None and asked.stream_options.include_usage
