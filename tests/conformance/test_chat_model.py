@@ -1,17 +1,20 @@
-"""What every ChatModel promises: the scripted double, the local model, an endpoint."""
+"""What every ChatModel promises: the scripted double, the local model on both engines, an endpoint."""
 
 import json
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from mnemon.agent import ChatModel, ReplyOptions
 from mnemon.agent.endpoint import EndpointChatModel
 from mnemon.agent.local import LocalChatModel
+from mnemon.agent.seams import Ability
 from mnemon.errors import UsageError
 from mnemon.testing import ScriptedChatModel
-from tests.agent import tiny_llama
+from tests.agent import tiny_gguf
 from tests.agent.endpoint_server import serving
 
 HELLO = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello, who are you?"}]
@@ -27,17 +30,36 @@ def scripted() -> ScriptedChatModel:
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> LocalChatModel:
-    folder = tiny_llama.write_folder(tmp_path_factory.mktemp("tiny") / "tiny")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_gguf.write_folder(tmp_path_factory.mktemp("tiny") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def tiny(folder: Path) -> LocalChatModel:
     return LocalChatModel.open(folder, device="cpu", dtype="float32")
 
 
-@pytest.fixture(params=["scripted", "local", "endpoint"])
-def model(request: pytest.FixtureRequest, tiny: LocalChatModel) -> Iterator[ChatModel]:
+BACKENDS = (
+    "scripted",
+    "local",
+    pytest.param(
+        "llama.cpp",
+        marks=pytest.mark.skipif(
+            find_spec("llama_cpp") is None, reason="llama-cpp-python is not installed (mnemon[llamacpp])"
+        ),
+    ),
+    "endpoint",
+)
+
+
+@pytest.fixture(params=BACKENDS)
+def model(request: pytest.FixtureRequest, folder: Path, tiny: LocalChatModel) -> Iterator[ChatModel]:
     if request.param == "scripted":
         yield scripted()
     elif request.param == "local":
         yield tiny
+    elif request.param == "llama.cpp":
+        yield LocalChatModel.open(folder, engine="llama.cpp")
     else:
         with serving(scripted()) as server:
             yield EndpointChatModel(server.url, "double")
@@ -138,13 +160,13 @@ def test_messages_that_cannot_be_used_are_refused_before_anything_is_written(
 
 
 def test_abilities_are_those_that_exist(model: ChatModel) -> None:
-    assert model.abilities <= {"seed", "json_schema", "usage", "log_likelihood", "steering"}
+    assert model.abilities <= set(get_args(Ability))
     assert ("log_likelihood" in model.abilities) == hasattr(model, "log_likelihood")
     assert ("steering" in model.abilities) == hasattr(model, "steer")
 
 
 def test_the_local_folder_is_only_read(tiny: LocalChatModel, tmp_path: Path) -> None:
-    folder = tiny_llama.write_folder(tmp_path / "tiny")
+    folder = tiny_gguf.write_folder(tmp_path / "tiny")
     before = {file: file.stat().st_mtime_ns for file in folder.iterdir()}
     LocalChatModel.open(folder, device="cpu").reply(HELLO, SHORT)
     assert {file: file.stat().st_mtime_ns for file in folder.iterdir()} == before
