@@ -12,7 +12,9 @@ is resumed or the person goes on without it.
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib import import_module
 from threading import Event as Flag
+from threading import Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -141,9 +143,10 @@ class Assistant:
         `tools` are typed functions, `Tool`s or LangChain tools; `mcp` are commands or addresses of MCP
         servers, started when they are first needed. `close` ends them.
         """
-        from mnemon.agent.local import LocalChatModel
-
         if isinstance(model, str):
+            Thread(target=_warm_up, daemon=True).start()
+            from mnemon.agent.local import LocalChatModel
+
             model = LocalChatModel.open(model, device=device, engine=engine)
         memory = Memory.open(db, profiler=PatternProfiler())
         assistant = cls(
@@ -306,6 +309,12 @@ class Assistant:
             yield f"{prompt.withheld} text(s) that give orders were not shown to {self.model.name}."
         if self._servers is not None:
             yield from self._servers.notes
+
+
+def _warm_up() -> None:
+    """LangGraph and torch take over a second each to load; much of it is waiting for the disk and the linker,
+    so they load side by side (2.3 s instead of 2.9 s on two cores)."""
+    import_module("langgraph.graph")
 
 
 def _place(thread: str) -> Any:

@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
+from functools import partial
 from tempfile import TemporaryFile
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
@@ -89,7 +90,7 @@ class McpServers:
         found: dict[str, Tool] = {}
         for address in self._addresses:
             try:
-                listed = self._wait(lambda to=address: self._list(to), self._start_timeout)
+                listed = self._wait(partial(self._list, address), self._start_timeout)
             except ServerFailed as error:
                 self._notes.append(f"MCP server {address!r} is left out: {error}")
                 continue

@@ -75,7 +75,9 @@ class UnfinishedTurns(BaseCheckpointSaver[str]):
     ) -> None:
         saver = self._saver(config)
         saver.put_writes(config, writes, task_id, task_path)
-        self._keep(config, saver)
+        # What a step wrote is in the checkpoint that follows; an interrupt has none.
+        if any(channel.startswith("__") for channel, _ in writes):
+            self._keep(config, saver)
 
     def delete_thread(self, thread_id: str) -> None:
         with self._lock:
