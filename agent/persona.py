@@ -5,16 +5,25 @@ one; lines about the person by the contrast with and without them. Knows no memo
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
-from mnemon.agent.decoding import Branch, Contrast, Steering, Term, attribute, budgeted
+from mnemon.agent.decoding import Branch, Contrast, Steering, Term, budgeted
 from mnemon.agent.decoding.policies import DEFAULT_EPSILON
-from mnemon.agent.decoding.rewards import Lexicon, PlainWords, ReplyLength, SentenceLength
+from mnemon.agent.decoding.rewards import (
+    Lexicon,
+    PlainWords,
+    ReplyLength,
+    SentenceLength,
+    SentenceMark,
+    SentenceOpening,
+)
 from mnemon.agent.decoding.steering import TokenReward
+from mnemon.agent.decoding.traits import RULE_WEIGHT
 from mnemon.profiles import Plan, Trait
 
 SHORT_REPLY, LONG_REPLY = 25.0, 150.0  # words
 SHORT_SENTENCE, LONG_SENTENCE = 8.0, 25.0  # words
+MARKS = frozenset(".!?")
 ABOUT = "The person you answer:\n{lines}\nYour answer suits this person."
 
 
@@ -42,26 +51,30 @@ def steering_for(
 
 
 def _terms(trait: Trait, pull: float, ends: tuple[int, ...]) -> list[Term]:
-    """One trait's rewards; together they weigh as much as the trait is wanted."""
-    rewards = list(_rewards(trait, pull >= 0, ends))
-    share = abs(pull) / max(1, len(rewards))
-    return [
-        Term(name=name, reward=reward, weight=share * sign, normalise="zscore")
-        for name, reward, sign in rewards
-    ]
+    """One trait's rewards, each weighed as it is heard: a contrast by its own spread, a rule as it is."""
+    terms = []
+    for name, reward, weight in _rewards(trait, pull >= 0, ends):
+        contrast = bool(reward.branches)
+        terms.append(
+            Term(
+                name=name,
+                reward=reward,
+                weight=abs(pull) * weight * (1.0 if contrast else RULE_WEIGHT),
+                normalise="zscore" if contrast else "center",
+            )
+        )
+    return terms
 
 
 def _rewards(trait: Trait, wanted: bool, ends: tuple[int, ...]) -> Iterator[tuple[str, TokenReward, float]]:
-    """Name, reward and sign of each way in which a trait is led."""
-    said, opposite = trait.said(1 if wanted else -1), trait.said(-1 if wanted else 1)
+    """Name, reward and weight of each way in which a trait is led."""
     name = trait.name if wanted else f"not {trait.name}"
     for way in trait.steering:
         match way:
             case "attribute":
-                contrast = attribute(name, said, opposite=opposite)
-                # Two branches of one trait and its opposite have the same names whichever is wanted.
-                against = replace(contrast.against, name=f"opposite of {name}")
-                yield name, Contrast(contrast.wanted, against), 1.0
+                said, opposite = trait.said(1 if wanted else -1), trait.said(-1 if wanted else 1)
+                against = Branch(name=f"opposite of {name}", instruction=opposite)
+                yield name, Contrast(Branch(name=name, instruction=said), against), 1.0
             case "reply-length":
                 if ends:
                     words = SHORT_REPLY if wanted else LONG_REPLY
@@ -69,10 +82,21 @@ def _rewards(trait: Trait, wanted: bool, ends: tuple[int, ...]) -> Iterator[tupl
             case "sentence-length":
                 yield f"{name}: sentences", SentenceLength(SHORT_SENTENCE if wanted else LONG_SENTENCE), 1.0
             case "plain-words":
-                yield f"{name}: words", PlainWords(), 1.0 if wanted else -1.0
-            case "lexicon":
-                lists = (trait.words, trait.opposite_words)
-                for words, sign in zip(lists, (1.0, -1.0) if wanted else (-1.0, 1.0), strict=True):
-                    if words:
-                        label = f"{name}: {'more' if sign > 0 else 'less'} {words[0]}"
-                        yield label, Lexicon(words), sign
+                yield f"{name}: words", PlainWords(), 0.33 if wanted else -0.33
+            case "lexicon" | "sentence-mark" | "sentence-opening":
+                yield from _by_words(trait, name, way, wanted)
+
+
+def _by_words(trait: Trait, name: str, way: str, wanted: bool) -> Iterator[tuple[str, TokenReward, float]]:
+    """Towards the words of what is wanted, and away from those of its opposite."""
+    for words, weight in ((trait.words, 1.0), (trait.opposite_words, -1.0)):
+        marks = [word for word in words if word in MARKS]
+        others = [word for word in words if word not in MARKS]
+        signed = weight if wanted else -weight
+        label = f"{name}: {'more' if signed > 0 else 'fewer'}"
+        if way == "sentence-mark" and marks:
+            yield f"{label} {marks[0]}", SentenceMark(marks[0]), signed
+        if way == "sentence-opening" and others:
+            yield f"{label} openings such as {others[0]!r}", SentenceOpening(others), signed / 2
+        if way == "lexicon" and others:
+            yield f"{label} {others[0]!r}", Lexicon(others, rest=8, beginnings=False), signed

@@ -39,6 +39,7 @@ from mnemon.memory.seams import (
 )
 
 KINDS: tuple[RecordKind, ...] = ("episode", "session", "fact", "feedback")
+_BACK = "back to "  # how the note of a version begins that was gone back to
 _BLOB = "profile"
 
 
@@ -189,8 +190,9 @@ class Portrait:
         stand = self._level()
         state = self._profiler.adopt(stand.drawn.state, version.body)
         drawn = _Adopted(version.body, version.sources, state)
-        note = f"back to {version.id}"
-        return stand.head, [Put(self._version(drawn, note=note)), self._kept(_Stand(stand.head, drawn))]
+        # The state stands where this will be written: a writer applies it at this head or not at all.
+        following = _Stand(Head(stand.head.version + 1, stand.head.epoch), drawn)
+        return stand.head, [Put(self._version(drawn, note=f"{_BACK}{version.id}")), self._kept(following)]
 
     def keep(self) -> None:
         """Keep the state, so that the next process goes on from here."""
@@ -213,16 +215,24 @@ class Portrait:
             return self._stand
 
     def _caught_up(self, stand: _Stand | None, head: Head) -> _Stand:
+        """The stand with what changed since; made from everything where that is not enough."""
         if stand is not None and stand.head.epoch == head.epoch:
             # What is seen of a later head than this is read once more next time, which changes nothing.
-            caught: CatchUp = self._store.read(
-                self._user, ChangedAfter(version=stand.head.version, kinds=KINDS)
-            )
-            if caught.head.epoch == head.epoch:
-                if not caught.present and not caught.gone:
+            query = ChangedAfter(version=stand.head.version, kinds=(*KINDS, "profile"))
+            caught: CatchUp = self._store.read(self._user, query)
+            versions = [one for one in caught.present if isinstance(one, ProfileVersion)]
+            if any(one.note.startswith(_BACK) for one in versions):
+                kept = self._kept_stand()  # somebody went back: the state was replaced
+                if kept is not None and kept.head.version > stand.head.version:
+                    return self._caught_up(kept, head)
+            undone = any(one.kind == "profile" for one in caught.gone)
+            if caught.head.epoch == head.epoch and not undone:
+                present: list[Record] = [one for one in caught.present if not isinstance(one, ProfileVersion)]
+                if not present and not caught.gone:
                     return _Stand(caught.head, stand.drawn)
+                present += self._cited(present)
                 drawn = self._profiler.refresh(
-                    stand.drawn.state, present=caught.present, gone=caught.gone, at=self._clock()
+                    stand.drawn.state, present=present, gone=caught.gone, at=self._clock()
                 )
                 if drawn is not None:
                     return _Stand(caught.head, drawn)
@@ -230,6 +240,13 @@ class Portrait:
         drawn = self._profiler.refresh(None, present=everything, gone=(), at=self._clock())
         assert drawn is not None, "with nothing gone there is nothing to refuse"
         return _Stand(head, drawn)
+
+    def _cited(self, present: Sequence[Record]) -> list[Record]:
+        """The replies that new feedback rates, where they are not new themselves."""
+        rated = [one for one in present if isinstance(one, Feedback) and one.about == "reply"]
+        cited = {name for one in rated for name in (*one.good, *one.bad)}
+        wanted = sorted(cited - {one.id for one in present if isinstance(one, Episode)})
+        return self._store.read(self._user, Select(kind="episode", keys=wanted)) if wanted else []
 
     def _kept_stand(self) -> _Stand | None:
         blob = self._store.read(self._user, BlobNamed(_BLOB))

@@ -1,6 +1,7 @@
 """Who the person is: profile, persona, traits, and what is learnt of them from what they say and choose."""
 
 from mnemon.profiles.choices import Taste
+from mnemon.profiles.editor import Editor
 from mnemon.profiles.measures import MEASURES, measure_text
 from mnemon.profiles.persona import Leaning, Persona
 from mnemon.profiles.plan import Plan, Steerable
@@ -11,6 +12,7 @@ from mnemon.profiles.traits import Trait, TraitBank
 
 __all__ = [
     "MEASURES",
+    "Editor",
     "Leaning",
     "ModelProfiler",
     "PatternProfiler",

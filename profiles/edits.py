@@ -14,7 +14,7 @@ from mnemon.profiles.profile import SECTIONS, Section, Statement
 from mnemon.profiles.sensitive import categories, sensitive
 from mnemon.profiles.traits import TraitBank
 
-Kind = Literal["set", "drop", "add", "remove", "under", "allow"]
+Kind = Literal["set", "drop", "add", "remove", "under", "allow", "mood"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -65,6 +65,11 @@ def allow(person: Person, sensitive_categories: Sequence[str]) -> Feedback:
     if strange:
         raise UsageError(f"There is no category {strange[0]!r}, expected {', '.join(categories())}.")
     return _keep(person, "allow", "", good=sensitive_categories)
+
+
+def show_mood(person: Person, wanted: bool) -> Feedback:
+    """Whether the profile says how the person said they feel; it does not unless asked."""
+    return _keep(person, "mood", "", rating=float(wanted))
 
 
 def _keep(

@@ -127,7 +127,8 @@ def _refuse_unknown(data: object, place: str) -> None:
     """Keys that mean nothing are mistakes, and pydantic passes over them in dataclasses."""
     if not isinstance(data, dict):
         raise DataError(f"{place} is {type(data).__name__}, expected a table.")
-    inner = [one for one in data.get("leanings", ()) if isinstance(one, dict)]
+    listed = data.get("leanings", ())
+    inner = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list | tuple) else []
     for found, known in ((data, _FIELDS), *((one, _LEANING_FIELDS) for one in inner)):
         strange = sorted(str(key) for key in set(found) - known)
         if strange:

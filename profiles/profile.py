@@ -44,7 +44,7 @@ class Statement:
     text: str
     key: str
     quotes: tuple[Quote, ...] = ()
-    evidence: tuple[str, ...] = ()  # ids of further episodes, where there are no words to quote
+    evidence: tuple[str, ...] = ()  # ids of further records, where there are no words to quote
     said_at: datetime | None = None
     confidence: float = 1.0
     sensitive: str = ""  # the category; "" for what is not

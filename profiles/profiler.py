@@ -9,13 +9,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from mnemon.memory import Episode, Fact, Feedback, ProfileVersion, Session
+from mnemon.memory import Episode, Fact, Feedback, LanguageModel, ProfileVersion, Session
+from mnemon.profiles.choices import Taste
 from mnemon.profiles.edits import edit_of
 from mnemon.profiles.mood import felt
+from mnemon.profiles.persona import Leaning
+from mnemon.profiles.population import shipped_population
 from mnemon.profiles.portraying import from_fact, from_session
-from mnemon.profiles.profile import Profile
+from mnemon.profiles.profile import SECTIONS, Profile
 from mnemon.profiles.said import wishes
 from mnemon.profiles.state import State
+from mnemon.profiles.summary import condense, digest
 from mnemon.profiles.traits import TraitBank
 
 
@@ -28,17 +32,17 @@ class Drawn(NamedTuple):
 
 
 class PatternProfiler:
-    """`mood` adds what the person said they feel. `bank` holds the traits that may be learnt."""
+    """`bank` holds the traits that may be learnt."""
 
-    def __init__(self, *, bank: TraitBank | None = None, mood: bool = False) -> None:
+    def __init__(self, *, bank: TraitBank | None = None) -> None:
         self._bank = TraitBank.load() if bank is None else bank
-        self._mood = mood
         measured = [trait for trait in self._bank.values() if trait.mirrors and trait.measure]
         self._measures = tuple(dict.fromkeys(trait.measure for trait in measured))
 
     @property
     def name(self) -> str:
-        return "patterns/1" + ("+mood" if self._mood else "")
+        """With the population's digest: what was learnt from choices means something only beside it."""
+        return f"profiles/1/{shipped_population().digest[:8]}"
 
     def refresh(
         self,
@@ -62,8 +66,9 @@ class PatternProfiler:
             if isinstance(one, Session):
                 known.put(f"session:{one.id}", from_session(one, known.ended.get(one.id)))
         known.drop([f"session:{key}" for kind, key in gone if kind == "session"])
-        self._take_feedback(known, [one for one in present if isinstance(one, Feedback)])
-        profile = known.profile(self._bank.values())
+        self._take_feedback(known, turns, [one for one in present if isinstance(one, Feedback)])
+        self._condense(known)
+        profile = known.profile(self._bank.values(), self._chosen(known))
         return Drawn(profile.to_body(), profile.sources, known.dump())
 
     def adopt(self, state: bytes, body: str) -> bytes:
@@ -83,8 +88,9 @@ class PatternProfiler:
             for wish in wishes(turn, self._bank.values()):
                 known.hear(wish)
             known.writing.read(turn.id, turn.text, self._measures)
-            if self._mood:
-                known.put(f"mood:{turn.id}", felt(turn))
+            feeling = felt(turn)
+            if feeling is not None:
+                known.put(feeling.key, feeling)
 
     def _take_facts(
         self, known: State, turns: Sequence[Episode], facts: Sequence[Fact], gone: Sequence[tuple[str, str]]
@@ -98,8 +104,35 @@ class PatternProfiler:
                 known.put(fact.id, from_fact(fact, at_hand, known.statements.get(fact.id)))
                 known.revisions[fact.id] = fact.revision
 
-    def _take_feedback(self, known: State, feedback: Sequence[Feedback]) -> None:
+    def _take_feedback(self, known: State, turns: Sequence[Episode], feedback: Sequence[Feedback]) -> None:
+        compared = [one for one in feedback if one.about in ("pair", "reply")]
+        if compared:
+            replies = {turn.id: turn.text for turn in turns}
+            taste = Taste.loads(known.taste or None)
+            taste.read(compared, texts=replies.get)
+            known.taste = taste.dumps()
         for one in sorted(feedback, key=lambda one: (one.recorded_at, one.id)):
             edit = edit_of(one)
             if edit is not None:
                 known.edit(edit)
+
+    def _chosen(self, known: State) -> list[Leaning]:
+        """What choices alone have shown; it is joined with what was said where both speak of a trait."""
+        return Taste.loads(known.taste or None).leanings(bank=self._bank) if known.taste else []
+
+    def _condense(self, known: State) -> None:
+        """Nothing, without a model."""
+
+
+class ModelProfiler(PatternProfiler):
+    """The same, with the statements of a section joined by a language model where a section has changed."""
+
+    def __init__(self, model: LanguageModel, *, bank: TraitBank | None = None) -> None:
+        super().__init__(bank=bank)
+        self._model = model
+
+    def _condense(self, known: State) -> None:
+        for section in SECTIONS:
+            inside = known.section(section)
+            if known.condensed.get(section, ("", []))[0] != digest(inside):
+                known.condensed[section] = (digest(inside), condense(self._model, section, inside))

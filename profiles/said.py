@@ -19,7 +19,7 @@ _BLOCK = re.compile(r"```.*?(?:```|\Z)|^>.*$|[\"“][^\"”\n]{12,}[\"”]", re.
 # Somebody else's wish, an untrue one, or a question about wishes.
 _NOT_OWN = re.compile(
     r"\b(?:he|she|they|it|who|boss|manager|teacher|colleague|wife|husband|mother|father|mom|mum|dad|friend"
-    r"|editor|client|customer|professor|people|everyone|users?|readers?)\b[^,;]{0,25}"
+    r"|editor|client|customer|professor|people|everyone|users?|readers?)\b(?:(?!\b(?:i|you|we)\b)[^,;]){0,25}"
     r"\b(?:said|says|tells?|told|asks?|asked|wants?|wanted|likes?|liked|prefers?|preferred|hates?|needs?|thinks?)\b"
     r"|\b(?:if|unless) (?:i|you) (?:were|was|had)\b|\bshould i\b|\bdo you (?:like|prefer|use)\b"
     r"|^\W*(?:do|does|did|is|are|was|were|why|what|how|which|when|who|where)\b.*\?\W*$",
@@ -105,7 +105,7 @@ def _wish(sentence: str, trait: Trait, episode: Episode) -> Leaning | None:
         trait=trait.name,
         weight=sign * (1.0 if _STRONG.search(sentence) else 0.8),
         confidence=_LASTING_CONFIDENCE if _LASTING.search(sentence) else _PASSING_CONFIDENCE,
-        when=_when(sentence),
+        when=_when(sentence, hit),
         origin="said",
         evidence=(episode.id,),
         quote=sentence,
@@ -114,12 +114,19 @@ def _wish(sentence: str, trait: Trait, episode: Episode) -> Leaning | None:
 
 
 def _first(patterns: Sequence[re.Pattern[str]], sentence: str) -> re.Match[str] | None:
-    return next((found for one in patterns if (found := one.search(sentence))), None)
+    """The longest of what the expressions find."""
+    found = [hit for one in patterns if (hit := one.search(sentence))]
+    return max(found, key=lambda hit: len(hit.group()), default=None)
 
 
-def _when(sentence: str) -> str:
-    found = _WHEN.search(sentence)
+def _when(sentence: str, hit: re.Match[str]) -> str:
+    """The condition, which stands beside what is wished: "when you use emoji" is none."""
+    found = next((one for one in _WHEN.finditer(sentence) if not _overlap(one, hit)), None)
     if found is None:
         return ""
     words = next(part for part in (found["topic"], found["kind"], found["thing"]) if part)
     return named_topic(words.removesuffix(" please"))
+
+
+def _overlap(one: re.Match[str], other: re.Match[str]) -> bool:
+    return one.start() < other.end() and other.start() < one.end()

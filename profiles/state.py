@@ -4,6 +4,7 @@ Everything is kept by the record it came from, or as a sum, so that a change tou
 JSON form; knows no store.
 """
 
+import base64
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from mnemon.profiles.persona_file import leaning_dict, leaning_from
 from mnemon.profiles.portraying import LIMITS
 from mnemon.profiles.profile import SECTIONS, Profile, Statement, in_order, statement_dict, statement_from
 from mnemon.profiles.said import added
+from mnemon.profiles.summary import digest
 from mnemon.profiles.traits import Trait
 from mnemon.profiles.writing_style import Writing
 
@@ -37,6 +39,11 @@ class State:
     writing: Writing = field(default_factory=Writing)
     parents: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
+    mood: bool = False
+    condensed: dict[str, tuple[str, list[Statement]]] = field(
+        default_factory=dict
+    )  # section → digest, summary
+    taste: bytes = b""  # what choices have shown, as `Taste` keeps it
 
     # --- taking in
 
@@ -86,6 +93,8 @@ class State:
                 self.parents = edit.made.good
             case "allow":
                 self.allowed = edit.made.good
+            case "mood":
+                self.mood = bool(edit.made.rating)
 
     def restore(self, profile: Profile) -> None:
         """As a version of before has it. Sums begin anew; what they had shown then is kept as it was."""
@@ -97,7 +106,7 @@ class State:
             by_origin.setdefault(one.origin, {})[one.key] = one
         self.hand, self.said = by_origin.pop("hand", {}), by_origin.pop("said", {})
         self.before = {key: one for found in by_origin.values() for key, one in found.items()}
-        self.dropped, self.writing = {}, Writing()
+        self.dropped, self.writing, self.taste, self.condensed = {}, Writing(), b"", {}
         self.parents, self.allowed = profile.persona.parents, tuple(profile.allowed)
 
     # --- what follows
@@ -123,9 +132,20 @@ class State:
         return at is not None and (one.since is None or one.since <= at)
 
     def _shown(self) -> tuple[Statement, ...]:
+        """With the sections that a model has joined, as long as they say the same."""
+        shown: list[Statement] = []
+        for name in SECTIONS:
+            inside = self.section(name)
+            made_from, summary = self.condensed.get(name, ("", []))
+            shown += summary if inside and made_from == digest(inside) else inside
+        return tuple(one for one in shown if one.key not in self.removed)
+
+    def _listed(self) -> tuple[Statement, ...]:
         kept: list[Statement] = []
         seen: set[tuple[str, str]] = set()
         for one in in_order([one for key, one in self.statements.items() if key not in self.removed]):
+            if one.section == "mood" and not self.mood:
+                continue
             if (one.section, one.text) not in seen:
                 seen.add((one.section, one.text))
                 kept.append(one)
@@ -134,6 +154,10 @@ class State:
             beyond = {one.key for one in inside[limit:]}
             kept = [one for one in kept if one.key not in beyond]
         return tuple(kept)
+
+    def section(self, name: str) -> list[Statement]:
+        """The statements of a section, before a model has joined them."""
+        return [one for one in self._listed() if one.section == name]
 
     # --- its JSON form
 
@@ -152,6 +176,12 @@ class State:
             "writing": self.writing.to_dict(),
             "parents": list(self.parents),
             "allowed": list(self.allowed),
+            "mood": self.mood,
+            "condensed": {
+                name: [made_from, [statement_dict(one) for one in found]]
+                for name, (made_from, found) in self.condensed.items()
+            },
+            "taste": base64.b64encode(self.taste).decode("ascii"),
         }
         return json.dumps(data, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 
@@ -176,6 +206,12 @@ class State:
             writing=Writing.from_dict(data["writing"]),
             parents=tuple(data["parents"]),
             allowed=tuple(data["allowed"]),
+            mood=data["mood"],
+            condensed={
+                name: (made_from, [statement_from(one) for one in found])
+                for name, (made_from, found) in data["condensed"].items()
+            },
+            taste=base64.b64decode(data["taste"]),
             **leanings,
         )
 

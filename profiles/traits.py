@@ -17,7 +17,15 @@ from typing import Literal, get_args
 from mnemon.errors import DataError, UsageError
 from mnemon.profiles.measures import MEASURES
 
-Way = Literal["attribute", "reply-length", "sentence-length", "plain-words", "lexicon"]
+Way = Literal[
+    "attribute",
+    "reply-length",
+    "sentence-length",
+    "plain-words",
+    "lexicon",
+    "sentence-mark",
+    "sentence-opening",
+]
 WAYS: tuple[Way, ...] = get_args(Way)
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*\Z")
 
@@ -32,7 +40,7 @@ class Trait:
     measure: str = ""  # what counts it in a text; "" where nothing objective does
     falls: bool = False  # more of the trait is less of the measure
     steering: tuple[Way, ...] = ("attribute",)
-    words: tuple[str, ...] = ()  # for a lexicon: what the trait brings in
+    words: tuple[str, ...] = ()  # what the trait brings in, for the rules that look at words
     opposite_words: tuple[str, ...] = ()
     mirrors: bool = False  # a person's own writing says what they want to read
     asks: tuple[re.Pattern[str], ...] = ()  # how a person asks for it
@@ -141,8 +149,9 @@ def _trait(entry: object, place: str) -> Trait:
     strange = [way for way in ways if way not in WAYS]
     if strange:
         raise DataError(f"{place} is steered by {strange[0]!r}, expected some of {', '.join(WAYS)}.")
-    if "lexicon" in ways and not entry.get("words"):
-        raise DataError(f"{place} is steered by a lexicon and has no words.")
+    needy = [way for way in ways if way in ("lexicon", "sentence-mark", "sentence-opening")]
+    if needy and not entry.get("words"):
+        raise DataError(f"{place} is steered by {needy[0]} and has no words.")
     if entry.get("measure") and entry["measure"] not in MEASURES:
         near = get_close_matches(entry["measure"], MEASURES, n=3)
         raise DataError(
