@@ -7,28 +7,61 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from mnemon.agent.server.access import ThePerson
+from mnemon.agent.server.access import Asker, ThePerson
 from mnemon.agent.server.memory_schema import Name, QuoteOut, Words
 from mnemon.agent.server.refusals import ErrorBody
 from mnemon.agent.server.wire import Json, plain
 from mnemon.memory import ProfileVersion
+from mnemon.profiles import Editor, Profile, TraitBank, profile_of
 
 router = APIRouter(prefix="/api", tags=["Profile"], responses={"default": {"model": ErrorBody}})
 
 
 class StatementOut(BaseModel):
-    """One thing that a profile says, and the words it rests on."""
+    """One thing that a profile says, and the words it rests on. `key` is what removing takes."""
 
     section: str
     text: str
+    key: str
     quotes: list[QuoteOut]
     said_at: str | None
+    confidence: float | None
     sensitive: str
+    source: str
+
+
+class LeaningOut(BaseModel):
+    """How far the person leans towards a trait: from −1, its opposite, to 1."""
+
+    trait: str
+    weight: float
+    confidence: float
+    when: str
+    origin: str
+    quote: str
 
 
 class ProfileOut(BaseModel):
     statements: list[StatementOut]
-    persona: dict[str, Any] | None
+    traits: list[LeaningOut]
+
+
+class TraitOut(BaseModel):
+    """A trait that replies can be led by: what it asks for, and its opposite."""
+
+    name: str
+    instruction: str
+    opposite: str
+
+
+class Lean(BaseModel):
+    weight: Annotated[float, Field(ge=-1, le=1)]
+    when: Annotated[str, Field(max_length=500, description="A topic, or words of the question.")] = ""
+
+
+class Add(BaseModel):
+    section: Name
+    text: Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
 class VersionOut(BaseModel):
@@ -88,13 +121,14 @@ def profile(
     who: ThePerson, as_of: Annotated[str | None, Query(max_length=64, description="ISO 8601.")] = None
 ) -> Response:
     """Who the person is, as of everything that is remembered, or as they were taken to be then."""
-    return Json(_profile(who.profile(as_of=as_of)))
+    return Json(_profile(profile_of(who, as_of=as_of)))
 
 
 @router.post("/profile/refresh", response_model=ProfileOut)
 def refresh(who: ThePerson) -> Response:
     """Keep the profile as a new version, if it says something new."""
-    return Json(_profile(who.refresh_profile()))
+    who.refresh_profile()
+    return Json(_profile(profile_of(who)))
 
 
 @router.get("/profile/versions", response_model=list[VersionOut])
@@ -106,7 +140,39 @@ def versions(who: ThePerson) -> Response:
 @router.post("/profile/restore", response_model=ProfileOut)
 def restore(asked: Restore, who: ThePerson) -> Response:
     """An older version is the profile again."""
-    return Json(_profile(who.restore_profile(asked.version)))
+    who.restore_profile(asked.version)
+    return Json(_profile(profile_of(who)))
+
+
+@router.put("/profile/traits/{name}", response_model=ProfileOut)
+def set_trait(name: str, asked: Lean, who: ThePerson) -> Response:
+    """Lean so far, whatever was learnt."""
+    return Json(_profile(Editor(who).set_trait(name, asked.weight, when=asked.when)))
+
+
+@router.delete("/profile/traits/{name}", response_model=ProfileOut)
+def drop_trait(name: str, who: ThePerson, when: Annotated[str, Query(max_length=500)] = "") -> Response:
+    """Lean no way, whatever was learnt before."""
+    return Json(_profile(Editor(who).drop_trait(name, when=when)))
+
+
+@router.post("/profile/statements", response_model=ProfileOut)
+def add_statement(asked: Add, who: ThePerson) -> Response:
+    """Say something more."""
+    return Json(_profile(Editor(who).add_statement(asked.section, asked.text)))
+
+
+@router.delete("/profile/statements/{key}", response_model=ProfileOut)
+def remove_statement(key: str, who: ThePerson) -> Response:
+    """Never say this again; what it was learnt from stays until it is forgotten."""
+    return Json(_profile(Editor(who).remove_statement(key)))
+
+
+@router.get("/traits", response_model=list[TraitOut])
+def traits(_: Asker) -> Response:
+    """The traits that there are."""
+    names = ("name", "instruction", "opposite")
+    return Json([{name: getattr(one, name) for name in names} for one in TraitBank.load().values()])
 
 
 @router.get("/feedback", response_model=list[FeedbackOut])
@@ -135,10 +201,13 @@ def used(asked: Used, who: ThePerson) -> Response:
     return Json(who.keep_feedback("retrieval", asked.query, good=asked.good, bad=asked.bad))
 
 
-def _profile(view: Any) -> dict[str, Any]:
-    names = ("section", "text", "quotes", "said_at", "sensitive")
-    statements = [{name: getattr(one, name) for name in names} for one in view.statements]
-    return {"statements": statements, "persona": plain(getattr(view, "persona", None))}
+def _profile(found: Profile) -> dict[str, Any]:
+    said = StatementOut.model_fields
+    leans = LeaningOut.model_fields
+    return {
+        "statements": [{name: getattr(one, name) for name in said} for one in found.statements],
+        "traits": [{name: getattr(one, name) for name in leans} for one in found.persona.leanings],
+    }
 
 
 def _version(version: ProfileVersion) -> dict[str, Any]:

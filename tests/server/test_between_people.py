@@ -12,7 +12,7 @@ SECRET = "teal-elephant-42"
 PUBLIC = {("GET", "/health")}  # these need no token and say nothing of anybody
 ADMINS = {("GET", "/metrics"), ("GET", "/api/users")}
 ABOUT_NOBODY = {("GET", "/v1/models"), ("GET", "/v1/models/{name:path}"), ("POST", "/v1/embeddings")}
-ABOUT_NOBODY |= {("GET", "/api/whoami")}
+ABOUT_NOBODY |= {("GET", "/api/whoami"), ("GET", "/api/traits")}
 
 # How each route with a body is called. A route that is not here fails the test: say how to call it.
 BODIES: dict[str, Any] = {
@@ -31,6 +31,8 @@ BODIES: dict[str, Any] = {
     "/api/import": None,  # its body is a zip
     "/api/profile/refresh": {},
     "/api/profile/restore": {"version": "p-x"},
+    "/api/profile/traits/{name}": {"weight": 1},
+    "/api/profile/statements": {"section": "preferences", "text": "Written by ana."},
     "/api/feedback/pair": {"prompt": "secret word", "chosen": "a", "rejected": "b"},
     "/api/feedback/rating": {"reply_id": "e-x", "rating": 1},
     "/api/feedback/used": {"query": "secret word", "good": ["e-x"]},
@@ -77,6 +79,7 @@ def routes_of(app):
 
 def call(http, method, path, *, token=None, user=None, ids=("f-x", "scripted")):
     url = path.replace("{fact_id}", ids[0]).replace("{name:path}", ids[1])
+    url = url.replace("{name}", "concise").replace("{key}", ids[0])
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     query = {"user": user} if user else {}
     more: dict[str, Any] = {}

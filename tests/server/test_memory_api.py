@@ -174,3 +174,39 @@ def test_without_a_name_the_memory_is_that_of_the_settings(make_app):
         assert len(client.get("/api/timeline", params={"user": "me"}).json()) == 1
         assert client.get("/api/whoami").json()["default_user"] == "me"
         assert client.get("/api/users").json() == ["me"]
+
+
+def test_the_profile_says_what_it_rests_on_and_can_be_edited(client):
+    say(client, "I am allergic to nuts.")
+    profile = get(client, "/api/profile")
+    (nuts,) = [one for one in profile["statements"] if "nuts" in one["text"]]
+    assert nuts["quotes"][0]["words"] in "I am allergic to nuts."
+    left = client.delete(f"/api/profile/statements/{nuts['key']}", params=ANA).json()
+    assert "nuts" not in str(left)
+    more = post(client, "/api/profile/statements", {"section": "preferences", "text": "Window seats."})
+    assert [one["text"] for one in more["statements"]] == ["Window seats."]
+    assert get(client, "/api/timeline"), "what was said stays"
+
+
+def test_traits_are_set_dropped_and_listed(client):
+    names = [one["name"] for one in get(client, "/api/traits")]
+    assert "concise" in names
+    led = client.put("/api/profile/traits/concise", params=ANA, json={"weight": 0.8}).json()
+    assert [(one["trait"], one["weight"], one["origin"]) for one in led["traits"]] == [
+        ("concise", 0.8, "hand")
+    ]
+    assert client.delete("/api/profile/traits/concise", params=ANA).json()["traits"] == []
+    unknown = client.put("/api/profile/traits/grumpyish", params=ANA, json={"weight": 1})
+    assert (unknown.status_code, unknown.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+def test_versions_of_the_profile_are_kept_and_come_back(client):
+    say(client, "I am allergic to nuts.")
+    first = post(client, "/api/profile/refresh")
+    client.put("/api/profile/traits/concise", params=ANA, json={"weight": 1})
+    post(client, "/api/profile/refresh")
+    versions = get(client, "/api/profile/versions")
+    assert len(versions) == 2
+    assert post(client, "/api/profile/restore", {"version": versions[0]["id"]}) == first
+    refused = client.post("/api/profile/restore", params=ANA, json={"version": "p-none"})
+    assert refused.status_code == 400
