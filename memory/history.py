@@ -22,6 +22,7 @@ from mnemon.memory.seams import (
 )
 
 FINAL = frozenset({"forget", "expire", "repair"})  # actions that leave nothing to go back to
+USED = "use"  # an item was read and its time began again: nothing that anybody wants back
 _LOOK_BACK = 64  # events read at a time
 
 
@@ -41,7 +42,7 @@ def target(store: MemoryStore, user: str, number: int | None) -> Event:
     while True:
         events = store.read(user, Log(limit=limit))
         for event in events:
-            if event.undoes is None and event.undone_by is None:
+            if event.undoes is None and event.undone_by is None and event.action != USED:
                 return _undoable(event)
         if len(events) < limit:
             raise UsageError(

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 from mnemon.errors import UsageError
+from mnemon.memory.history import USED
 from mnemon.memory.indexing import RetrieverFactory, StoredEmbedder, embedded, text_hash
 from mnemon.memory.inputs import check_name, check_text
 from mnemon.memory.records import Item, Record, item_id, reference
@@ -27,6 +28,7 @@ from mnemon.memory.seams import (
     Remove,
     Select,
 )
+from mnemon.memory.writing import settled
 from mnemon.retrievers import Document, Query, Retriever
 
 Place = tuple[tuple[str, ...], str]  # namespace and name
@@ -111,29 +113,40 @@ class Items:
             self._store.apply(self._user, operations, action="keep", at=self._clock())
 
     def use(self, items: Sequence[Item]) -> None:
-        """Begin their time to live again."""
+        """Begin their time to live again. What has ended stays ended."""
         now = self._clock()
-        puts: list[Operation] = []
-        for one in items:
-            if one.ttl is not None and one.expires is not None:
-                expires = now + timedelta(minutes=one.ttl)
-                if expires - one.expires >= timedelta(minutes=one.ttl) * _WORTH_WRITING:
-                    puts.append(Put(replace(one, expires=expires)))
-        if puts:
-            self._store.apply(self._user, puts, action="use", at=now)
+        due = [one.id for one in items if _renewed(one, now) is not None]
+        if not due:
+            return
+
+        def attempt() -> None:
+            # Read again, so that what somebody else has written meanwhile is not written over.
+            version = self._store.read(self._user, HeadOf()).version
+            renewed = [_renewed(one, now) for one in self._by_id(due)]
+            puts: list[Operation] = [Put(one) for one in renewed if one is not None]
+            if puts:
+                self._store.apply(self._user, puts, action=USED, at=now, if_version=version)
+
+        settled(attempt, self._user)
 
     def sweep(self) -> int:
         """Take out for good what has come to its end; gives how many."""
-        with self._lock:
-            self._level()
-            now = self._clock()
-            over = [one for one in self._items.values() if not _alive(one, now)]
-            texts = self.texts(over) - self.texts([one for one in self._items.values() if _alive(one, now)])
-        if over:
-            hashes = [text_hash(text) for text in sorted(texts)]
-            forget = Forget([reference(one) for one in over], hashes=hashes)
-            self._store.apply(self._user, [forget], action="expire", at=now)
-        return len(over)
+
+        def attempt() -> int:
+            with self._lock:
+                self._level()
+                assert self._head is not None
+                version, now = self._head.version, self._clock()
+                over = [one for one in self._items.values() if not _alive(one, now)]
+            if over:
+                # A text that another item has too is embedded again when it is next searched.
+                hashes = [text_hash(text) for text in sorted(self.texts(over))]
+                forget = Forget([reference(one) for one in over], hashes=hashes)
+                # One that is written again meanwhile stays.
+                self._store.apply(self._user, [forget], action="expire", at=now, if_version=version)
+            return len(over)
+
+        return settled(attempt, self._user)
 
     # --- reading
 
@@ -158,23 +171,25 @@ class Items:
         check_text(query, "the query")
         if not query.strip():
             return [Found(one, None) for one in among[:limit]]
+        by_id = {one.id: one for one in among}
         with self._lock:
             self._level()
             retriever = self._ready()
-            names = {f"{one.id}#{n}": one for one in among for n in range(len(spoken(one)))}
-            most = max((len(spoken(one)) for one in among), default=1)
+            pieces = {name: count for name in by_id if (count := self._known.get(name, 0))}
             asked = Query(
                 text=query,
-                k=limit * most,
+                k=limit * max(pieces.values(), default=1),
                 time=self._clock(),
                 units=frozenset({"fact"}),
-                allowed=names.keys(),
+                # Naming everything costs more than the search itself.
+                allowed=None if len(pieces) == len(self._known) else _names(pieces),
             )
-            ranked = retriever.search(asked) if names else []
+            ranked = retriever.search(asked) if pieces else []
         found: dict[str, Found] = {}
         for hit in ranked:
-            item = names[hit.id]
-            found.setdefault(item.id, Found(item, hit.score))
+            item = by_id.get(hit.id.rpartition("#")[0])
+            if item is not None:  # it may have come since
+                found.setdefault(item.id, Found(item, hit.score))
         rest = [Found(one, None) for one in among if one.id not in found]
         return [*found.values(), *rest][:limit]
 
@@ -218,15 +233,14 @@ class Items:
             self._retriever, self._known = self._factory(self._embedder), {}
             new = list(self._items.values())
         else:
-            self._retriever.remove(
-                [f"{name}#{n}" for name in self._stale for n in range(self._known.pop(name, 0))]
-            )
+            gone = {name: self._known.pop(name, 0) for name in self._stale}
+            self._retriever.remove(_names(gone))
             new = [one for one in self._stale.values() if one is not None]
         if self._embedder is not None:
             self._embedder.begin()
         documents = {one.id: _documents(one) for one in new}
         self._retriever.add([document for some in documents.values() for document in some])
-        self._known |= {name: len(some) for name, some in documents.items()}
+        self._known |= {name: len(some) for name, some in documents.items() if some}
         self._stale = {}
         return self._retriever
 
@@ -267,6 +281,11 @@ def _lines(value: object, name: str) -> list[str]:
     return [] if value is None else [f"{name}: {value}" if name else str(value)]
 
 
+def _names(pieces: Mapping[str, int]) -> list[str]:
+    """The ids of the documents of items that have so many."""
+    return [f"{name}#{n}" for name, count in pieces.items() for n in range(count)]
+
+
 def _documents(item: Item) -> list[Document]:
     # Facts, to a retriever, stand for themselves: no windows and sessions are made of them.
     return [
@@ -282,6 +301,16 @@ def _documents(item: Item) -> list[Document]:
 
 def _alive(item: Item, now: datetime) -> bool:
     return item.expires is None or item.expires > now
+
+
+def _renewed(item: Item, now: datetime) -> Item | None:
+    """The item with its time begun again; None where that is not worth writing, or too late."""
+    if item.ttl is None or item.expires is None or not _alive(item, now):
+        return None
+    whole = timedelta(minutes=item.ttl)
+    return (
+        replace(item, expires=now + whole) if now + whole - item.expires >= whole * _WORTH_WRITING else None
+    )
 
 
 def _plain(value: object, where: str, depth: int) -> object:

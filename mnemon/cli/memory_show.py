@@ -140,6 +140,7 @@ def stats(found: "Stats") -> str | None:
         ("facts", found.facts),
         ("profile versions", found.profiles),
         ("feedback", found.feedback),
+        ("items", found.items),
         ("writes", found.events),
         ("first turn", _when(found.first)),
         ("last turn", _when(found.last)),

@@ -151,6 +151,41 @@ class TestEnding:
         clock.advance(minutes=9)
         assert names(ana) == ["short"]
 
+    def test_undo_passes_over_its_having_been_used(self, ana: Person, clock: FrozenClock) -> None:
+        keep(ana, "short", {"text": "x"}, ttl=10)
+        ana.remember("I like tea.")
+        clock.advance(minutes=5)
+        ana.items.use(ana.items.under(()))
+        assert ana.undo().differences[0].before.text == "I like tea."  # type: ignore[union-attr]
+
+    def test_what_is_written_again_while_it_is_swept_stays(
+        self, ana: Person, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        keep(ana, "short", {"text": "x"}, ttl=10)
+        clock.advance(minutes=11)
+        planned, texts = [], ana.items.texts
+
+        def meanwhile(records: Any) -> set[str]:
+            if not planned:
+                planned.append(1)
+                keep(ana, "short", {"text": "y"}, ttl=10)
+            return texts(records)
+
+        monkeypatch.setattr(ana.items, "texts", meanwhile)
+        assert ana.items.sweep() == 0
+        assert names(ana) == ["short"]
+
+    def test_using_an_item_does_not_write_over_what_somebody_else_wrote(
+        self, ana: Person, clock: FrozenClock
+    ) -> None:
+        keep(ana, "short", {"text": "old"}, ttl=10)
+        read = ana.items.under(())
+        keep(ana, "short", {"text": "new"}, ttl=10)
+        clock.advance(minutes=5)
+        ana.items.use(read)
+        clock.advance(minutes=9)
+        assert [item.content for item in ana.items.under(())] == [{"text": "new"}]
+
     @pytest.mark.parametrize("ttl", [0, -1, True, "5", float("nan"), 1e12])
     def test_times_that_are_none_are_refused(self, ana: Person, ttl: Any) -> None:
         with pytest.raises(UsageError):
