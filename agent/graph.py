@@ -224,7 +224,11 @@ class Nodes:
         )
 
     def _offered_tools(self, state: Turn, rounds: Sequence[Sequence[Observation]]) -> list[ToolSpec]:
-        if len(rounds) >= self.layout.tool_rounds or self._understood(state).matter == "small talk":
+        matter = self._understood(state).matter
+        # Nearness in meaning would take "I feel tired today" for a question about today's weather.
+        if matter == "small talk" or (matter == "telling" and not self.layout.fenced):
+            return []
+        if len(rounds) >= self.layout.tool_rounds:
             return []
         return [tool.spec for tool in self.tools().values()]
 

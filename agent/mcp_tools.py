@@ -146,9 +146,8 @@ class McpServers:
             return running.client
         from mcp import Client
 
-        said = TemporaryFile(
-            "w+", encoding="utf-8", errors="replace"
-        )  # what a command writes beside the protocol
+        # What a command says beside the protocol, for when it does not start; its task closes it.
+        said = TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         client = Client(_target(address, said), read_timeout_seconds=self._timeout)
         ready, end = asyncio.get_running_loop().create_future(), asyncio.Event()
         # Entered and left in one task, as the SDK's cancel scopes want it.

@@ -54,8 +54,9 @@ _REQUEST = re.compile(
     r"\s*(?:please|what|who|whose|where|when|why|how|which|can|could|would|will|do|does|did|is|are|am"
     r"|was|were|has"
     r"|have|should|shall|may|tell|give|show|write|list|make|remind|help|explain|suggest|recommend|find"
-    r"|translate"
-    r"|summari[sz]e|describe|calculate|plan|name)\b",
+    r"|translate|summari[sz]e|describe|calculate|plan|name|send|text|call(?! me\b)|set|add|play|put|turn"
+    r"|switch|open|start"
+    r"|stop|book|order|buy|note|check|look|search|convert|cancel|delete|schedule|e?mail|message|pay|transfer)\b",
     re.IGNORECASE,
 )
 # What the world knows, and the person did not tell: sums, translations, definitions, capitals, authors.

@@ -54,6 +54,19 @@ def test_what_the_world_knows_needs_no_memory(message):
 
 
 @pytest.mark.parametrize(
+    "message",
+    [
+        "Send Ines a message that I am late.",
+        "Set my alarm for seven.",
+        "Call my mother.",
+        "Add milk to my list.",
+    ],
+)
+def test_what_is_to_be_done_is_not_told(message):
+    assert read(message).matter != "telling"
+
+
+@pytest.mark.parametrize(
     ("message", "kind"),
     [
         ("What is my dog called?", "extraction"),
