@@ -62,22 +62,20 @@ def import_(
         return
     from mnemon.memory.importers import Options, import_from
 
-    with (
-        person(user, db, NO_EMBEDDER if dry_run or later else embedder) as handle,
-        progress(f"Reading {file}", unit="B") as advance,
-    ):
-        options = Options(
-            me=me,
-            chat=chat,
-            zone=_zone(zone),
-            day_first=day_first,
-            time=_time(time),
-            progress=lambda done, total: advance(done, total),
-        )
-        report = import_from(handle, kind, file, options=options, dry_run=dry_run)
+    with person(user, db, NO_EMBEDDER if dry_run or later else embedder) as handle:
+        with progress(f"Reading {file}", unit="B") as advance:
+            options = Options(
+                me=me,
+                chat=chat,
+                zone=_zone(zone),
+                day_first=day_first,
+                time=_time(time),
+                progress=lambda done, total: advance(done, total),
+            )
+            report = import_from(handle, kind, file, options=options, dry_run=dry_run)
         if report.written and not dry_run and not later:
-            advance(0, report.written, description=f"Indexing {_count(report.written, 'message')}")
-            handle.recall(kind, k=1)  # the first recall embeds what is new
+            with progress(f"Indexing {_count(report.written, 'message')}"):
+                handle.recall(kind, k=1)  # the first recall embeds what is new
     emit(_plain(report), as_json=as_json, human=lambda _: _show(report))
 
 
