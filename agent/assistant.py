@@ -184,7 +184,7 @@ class Assistant:
         `history` is the conversation so far where the caller holds it; without it the memory does."""
         if not text.strip():
             raise UsageError("There is nothing to answer: the message is empty.")
-        self._set_aside(thread)
+        self._set_aside(thread, unless=text)
         turn: dict[str, Any] = {"text": text, "thread": thread}
         if history is not None:
             turn["history"] = list(history)
@@ -251,11 +251,15 @@ class Assistant:
         stream = self._resumable.stream(
             cast("Any", given), _place(thread), stream_mode=["custom", "values"], durability="sync"
         )
-        for mode, chunk in stream:
-            if mode == "custom":
-                yield cast("Event", chunk)
-            else:
-                last = cast("dict[str, Any]", chunk)
+        try:
+            for mode, chunk in stream:
+                if mode == "custom":
+                    yield cast("Event", chunk)
+                else:
+                    last = cast("dict[str, Any]", chunk)
+        except UsageError:  # it cannot be answered later either; any other failure may be gone on with
+            self._turns.delete_thread(thread)
+            raise
         waiting = [call for one in last.get("__interrupt__", ()) for call in one.value["calls"]]
         self.last = self._told(last, waiting)
         if waiting:
@@ -267,12 +271,15 @@ class Assistant:
         assert self.last is not None, "a turn that ended without an error has a reply"
         return self.last
 
-    def _set_aside(self, thread: str) -> None:
-        """The person goes on without the turn that has not ended: what they said in it is kept."""
+    def _set_aside(self, thread: str, *, unless: str) -> None:
+        """The person goes on without the turn that has not ended: what they said in it is kept, unless they
+        say it again."""
         left = self.unfinished(thread=thread)
-        if left is not None:
+        if left is None:
+            return
+        if left.text != unless:
             self.person.remember(left.text, session=thread, time=left.asked_at)
-            self._turns.delete_thread(thread)
+        self._turns.delete_thread(thread)
 
     def _tools(self) -> Mapping[str, Tool]:
         if self._servers is None:

@@ -107,7 +107,8 @@ class McpServers:
             parameters=described.input_schema,
             run=lambda arguments: self._call(address, described.name, arguments),
             acts=not (annotations is not None and annotations.read_only_hint),
-            timeout=self._timeout + ENDING,  # the call's own limit comes first, and can say what was late
+            # The server may have to be started first; the call's own limit is the SDK's.
+            timeout=self._start_timeout + self._timeout + ENDING,
         )
 
     def _call(self, address: str, name: str, arguments: Mapping[str, Any]) -> str:
@@ -123,7 +124,7 @@ class McpServers:
                     self._running.pop(address).end.set()
                 raise
 
-        result = self._wait(call, self._timeout)
+        result = self._wait(call, self._start_timeout + self._timeout)
         text = "\n".join(_shown(block) for block in result.content)
         if result.is_error:
             raise ServerFailed(text)

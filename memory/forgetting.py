@@ -219,13 +219,16 @@ def _reopened(
 def _others(holdings: Holdings, chosen: Chosen, facts: Set[str]) -> list[Record]:
     """Summaries, profile versions and feedback that cite what goes or hold its words."""
     sessions = {episode.session for episode in holdings.episodes if episode.id in chosen.episodes}
-    cited: list[Record] = [one for one in _derived(holdings) if _cites(one, chosen, facts, sessions)]
+    said = _said(holdings, chosen)
+    cited: list[Record] = [
+        one for one in _derived(holdings) if _cites(one, chosen, facts, sessions) or _repeats(one, said)
+    ]
     return cited + [one for one in holdings.items if reference(one) in chosen.others]
 
 
 def _images(holdings: Holdings, chosen: Chosen, facts: Set[str]) -> list[Reference]:
     """What only the log holds of it: taken-back turns and claims, older summaries."""
-    gone = facts | chosen.facts
+    gone, said = facts | chosen.facts, _said(holdings, chosen)
     found: dict[Reference, None] = {}
     for one in holdings.images:
         match one:
@@ -235,7 +238,7 @@ def _images(holdings: Holdings, chosen: Chosen, facts: Set[str]) -> list[Referen
                 quoted = {quote.episode_id for quote in one.quotes}
                 hit = one.id in gone or bool(quoted & chosen.episodes) or one.closed_by in gone
             case Session() | ProfileVersion() | Feedback():
-                hit = _cites(one, chosen, gone, frozenset())
+                hit = _cites(one, chosen, gone, frozenset()) or _repeats(one, said)
             case Item():
                 hit = reference(one) in chosen.others | chosen.older
             case _:
@@ -243,6 +246,16 @@ def _images(holdings: Holdings, chosen: Chosen, facts: Set[str]) -> list[Referen
         if hit:
             found[reference(one)] = None
     return list(found)
+
+
+def _said(holdings: Holdings, chosen: Chosen) -> set[str]:
+    everything: list[Record] = [*holdings.episodes, *holdings.images]
+    return {one.text for one in everything if isinstance(one, Episode) and one.id in chosen.episodes}
+
+
+def _repeats(record: Record, said: Set[str]) -> bool:
+    """Feedback keeps the question that it is about, and that may be the turn that goes."""
+    return isinstance(record, Feedback) and record.query in said
 
 
 def _cites(

@@ -14,7 +14,7 @@ from mnemon.agent.fence import FENCE
 from mnemon.agent.graph import NOT_KNOWN
 from mnemon.agent.seams import ToolCall
 from mnemon.agent.tools import Tool
-from mnemon.errors import UsageError
+from mnemon.errors import EndpointError, UsageError
 from mnemon.memory import Memory
 from mnemon.testing import FrozenClock, HashEmbedder, ScriptedChatModel
 
@@ -182,6 +182,38 @@ def test_going_on_without_an_answer_keeps_what_was_said_and_runs_nothing(ana, cl
     assert outbox.sent == []
 
 
+class Failing(ScriptedChatModel):
+    """Fails at the first reply, as a server that is down."""
+
+    def stream(self, messages, options=None):
+        if not self.calls:
+            self.calls.append(None)
+            raise EndpointError("down")
+        return super().stream(messages, ReplyOptions() if options is None else options)
+
+
+def test_a_turn_that_failed_can_be_gone_on_with_or_said_again(ana, clock):
+    for again in (True, False):
+        assistant = Assistant(ana, Failing(["Hello."]), clock=clock)
+        with pytest.raises(EndpointError):
+            assistant.reply("I play the cello.", thread=str(again))
+        assert assistant.unfinished(thread=str(again)).text == "I play the cello."
+        if again:
+            assistant.reply("I play the cello.", thread=str(again))
+        else:
+            list(assistant.resume(thread=str(again)))
+        assert [turn.text for turn in ana.timeline(session=str(again))] == ["I play the cello.", "Hello."]
+        assert assistant.unfinished(thread=str(again)) is None
+
+
+def test_a_message_that_cannot_be_answered_is_not_kept(ana, clock):
+    assistant = Assistant(ana, ScriptedChatModel(["x"]), clock=clock)
+    with pytest.raises(UsageError, match="tokens"):
+        assistant.reply("word " * 9_000)
+    assert assistant.unfinished() is None
+    assert ana.timeline() == []
+
+
 def test_what_does_not_wait_cannot_be_resumed(ana, clock):
     assistant = Assistant(ana, ScriptedChatModel([wants("send", to="Ines")]), tools=[Outbox().tool()])
     with pytest.raises(UsageError, match="waits to be resumed"):
@@ -268,6 +300,17 @@ def test_a_turn_that_waits_holds_no_recalled_words_and_goes_with_what_is_forgott
     assert on_disk(tmp_path, "xylophonix") == []
     assert on_disk(tmp_path, "zebrafinch") == []
     assert assistant.unfinished() is None
+
+
+def test_forgetting_a_question_takes_what_was_fed_back_of_it(tmp_path, ana, clock):
+    ana.remember("My beagle is called Biscuit.")
+    assistant = Assistant(ana, ScriptedChatModel(["Biscuit [m1]."]), clock=clock)
+    assistant.reply("What is my quokkalike beagle called?")
+    assert ana.feedback_log("retrieval")
+    asked = next(turn for turn in ana.timeline() if "quokkalike" in turn.text)
+    ana.forget(asked.id)
+    assert ana.feedback_log("retrieval") == []
+    assert on_disk(tmp_path, "quokkalike") == []
 
 
 def test_erasing_takes_turns_that_wait(tmp_path, ana, clock):
