@@ -3,6 +3,7 @@
     python benchmarks/simulated_people.py fit      # the population that ships: profiles/data/population.npz
     python benchmarks/simulated_people.py table    # held-out choices foreseen after 0 to 50 comparisons
     python benchmarks/simulated_people.py drift    # people who change: what forgetting costs and gains
+    python benchmarks/simulated_people.py steer    # the default model under a persona that was learnt
 
 A person is a vector of weights over what replies measure, plus a liking for each single reply that no measure
 sees, and chooses with logistic noise. People who are tested were never fitted, and neither were the questions
@@ -23,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemon.profiles import Leaning, TraitBank
+from mnemon.profiles import Leaning, Persona, TraitBank
 from mnemon.profiles.asking import Candidates
 from mnemon.profiles.choices import Taste
 from mnemon.profiles.population import Population, features, felt, fit_population, shipped_population
@@ -255,6 +256,9 @@ def table(people: int, worlds: Sequence[str], first: int) -> None:
         at_ten = float(both[:, 0, 10].mean())
         for level in (0.75, at_ten):
             random, active = (reached(both[:, side].mean(axis=0), level) for side in (0, 1))
+            if math.isnan(random + active):
+                print(f"to {level:.3f}: not reached by both ({random:.1f} random, {active:.1f} active)")
+                continue
             share = interval(both, partial(share_of_pairs, level=level))
             print(f"to {level:.3f}: random {random:.1f}, active {active:.1f} comparisons; share {share}")
 
@@ -269,7 +273,7 @@ def drift(people: int, first: int) -> None:
     """Sixty choices as one person, then forty as another who keeps a third of the old weights."""
     scale, asked, tested = everything(), corpus(ASKED), corpus(TESTED)
     print(f"{'half-life':>12s}{'before':>24s}{'10 after':>24s}{'20 after':>24s}{'40 after':>24s}")
-    for half_life in (math.inf, 150.0, 75.0, 40.0, 20.0):
+    for half_life in (math.inf, 150.0, 60.0, 30.0):
         rows = []
         for number in range(first, first + people):
             old, other = person(number, scale), person(500_000 + number, scale)
@@ -292,25 +296,97 @@ def wishes(someone: SimulatedPerson) -> list[Leaning]:
     return found
 
 
+WAYS = ("nothing", "prompt", "steering")
+ASIDE = ("How do I make good coffee?", "Tell me about the moon.", "Any tips for a rainy Sunday?")
+
+
+def steer(people: int, first: int, choices: int, tokens: int, output: Path) -> None:
+    """Replies of the default model under the persona learnt from a person's choices: are they liked better?
+
+    The persona is the same both ways: as instructions in the prompt, and compiled for the decoder. Liking is
+    the person's hidden one over what replies measure, so that the learner's mistakes cost.
+    """
+    from mnemon.agent import LocalChatModel, ReplyOptions
+    from mnemon.agent.local import with_instruction
+
+    model, options = LocalChatModel.open(), ReplyOptions(max_tokens=tokens)
+    scale, asked = everything(), corpus(ASKED)
+    plain = {ask: model.stream([{"role": "user", "content": ask}], options).reply.text for ask in ASIDE}
+    with output.open("w", encoding="utf-8") as lines:
+        for number in range(first, first + people):
+            someone, taste = person(number, scale), Taste()
+            curve(someone, taste, active=True, most=choices, asked=asked, tested=asked)
+            persona = Persona().having(taste.leanings())
+            for ask in ASIDE:
+                messages = [{"role": "user", "content": ask}]
+                plan = persona.plan(ask)
+                told = with_instruction(messages, " ".join(plan.instructions)) if plan else messages
+                texts = {
+                    "nothing": plain[ask],
+                    "prompt": model.stream(told, options).reply.text,
+                    "steering": model.steer(
+                        messages, persona.compile(model, ask), options=options
+                    ).reply.text,
+                }
+                wishes = {wish.trait.name: wish.pull for wish in plan.wishes}
+                row = {"person": number, "ask": ask, "wishes": wishes, "texts": texts}
+                print(json.dumps(row, ensure_ascii=False), file=lines, flush=True)
+    shown_liking(output)
+
+
+def shown_liking(output: Path) -> None:
+    """How much better than nothing, in the person's own liking, and by the measures that were wished for."""
+    scale, bank = everything(), TraitBank.load()
+    rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    numbers = sorted({row["person"] for row in rows})
+    someone = {number: person(number, scale) for number in numbers}
+    for way in WAYS[1:]:
+        gains, moved = [], []
+        for number in numbers:
+            own = [row for row in rows if row["person"] == number]
+            likes = someone[number].seen
+            gains.append(np.mean([likes(row["texts"][way]) - likes(row["texts"]["nothing"]) for row in own]))
+            steps = []
+            for row in own:
+                step = scale(row["texts"][way]) - scale(row["texts"]["nothing"])
+                for name, pull in row["wishes"].items():
+                    sign = math.copysign(-1.0 if bank[name].falls else 1.0, pull)
+                    if bank[name].measure in features():
+                        steps.append(sign * step[features().index(bank[name].measure)])
+            moved.append(np.mean(steps) if steps else 0.0)
+        print(
+            f"{way:10s} liking above nothing {interval(np.array(gains), lambda v: float(v.mean()))},"
+            f" wished measures moved by {interval(np.array(moved), lambda v: float(v.mean()))} deviations;"
+            f" people better off {np.mean(np.array(gains) > 0):.2f} of {len(numbers)}"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parts = parser.add_subparsers(dest="part", required=True)
     fitting = parts.add_parser("fit")
-    fitting.add_argument("--people", type=int, default=1000)
-    fitting.add_argument("--choices", type=int, default=100)
+    fitting.add_argument("--people", type=int, default=600)
+    fitting.add_argument("--choices", type=int, default=80)
     fitting.add_argument("--rank", type=int, default=5)
     fitting.add_argument("--output", type=Path, default=SHIPPED)
     shown = parts.add_parser("table")
     shown.add_argument("--people", type=int, default=100)
     shown.add_argument("--worlds", default="as fitted,independent,ideal")
     moved = parts.add_parser("drift")
-    moved.add_argument("--people", type=int, default=40)
-    for part in (shown, moved):
+    moved.add_argument("--people", type=int, default=24)
+    steered = parts.add_parser("steer")
+    steered.add_argument("--people", type=int, default=8)
+    steered.add_argument("--choices", type=int, default=10)
+    steered.add_argument("--tokens", type=int, default=64)
+    steered.add_argument("--output", type=Path, default=Path("steered.jsonl"))
+    for part in (shown, moved, steered):
         part.add_argument("--first", type=int, default=0, help="the first person; 10000 for development")
     given = parser.parse_args()
     if given.part == "fit":
         found = fit(given.people, given.choices, given.rank, given.output)
         print(json.dumps(dict(zip(found.features, np.round(found.mean, 2).tolist(), strict=True))))
+    elif given.part == "steer":
+        steer(given.people, given.first, given.choices, given.tokens, given.output)
     elif given.part == "drift":
         drift(given.people, given.first)
     else:

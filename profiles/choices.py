@@ -31,7 +31,7 @@ How = Literal["chosen", "edited", "regenerated", "rated"]
 # How many clear choices each counts for. An edit may be about the content; who asks for another reply had not
 # yet seen it; a thumb compares with what the person had in mind.
 EVIDENCE: Mapping[How, float] = {"chosen": 1.0, "edited": 0.5, "regenerated": 0.3, "rated": 0.3}
-HALF_LIFE = 150.0  # choices after which one counts half: tastes drift
+HALF_LIFE = 60.0  # choices after which one counts half: tastes drift
 SURE = 0.6  # confidence from which a learnt leaning is told
 BLOB = "taste"
 
