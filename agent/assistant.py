@@ -81,6 +81,7 @@ class Assistant:
         layout: Layout | None = None,
         options: ReplyOptions = DEFAULT_OPTIONS,
         grounding: float = 1.0,
+        steer: bool = True,
         use_memory: bool = True,
         persona: Persona | None = None,
         traits: Mapping[str, float] | None = None,
@@ -92,7 +93,7 @@ class Assistant:
         from mnemon.agent.graph import Nodes, build_graph
         from mnemon.agent.threads import UnfinishedTurns
 
-        speaker = speaker_for(model, grounding=grounding, nearness=person.nearness)
+        speaker = speaker_for(model, grounding=grounding, steer=steer, nearness=person.nearness)
         self.person = person
         self.model = model
         self.last: AssistantReply | None = None
@@ -128,6 +129,7 @@ class Assistant:
         engine: str = "auto",
         options: ReplyOptions = DEFAULT_OPTIONS,
         grounding: float = 1.0,
+        steer: bool = True,
         use_memory: bool = True,
         persona: Persona | None = None,
         traits: Mapping[str, float] | None = None,
@@ -140,6 +142,7 @@ class Assistant:
         A local model runs on the faster engine that is installed, unless one is named. The persona is learnt
         from what the person says, unless one is given; `traits` are weights set by hand on top of it, and
         `strength` says how hard to steer by it. `grounding` is how hard to steer towards the memories.
+        Without `steer` nothing is steered: memories and persona stand in the prompt alone.
         `tools` are typed functions, `Tool`s or LangChain tools; `mcp` are commands or addresses of MCP
         servers, started when they are first needed. `close` ends them.
         """
@@ -154,6 +157,7 @@ class Assistant:
             model,
             options=options,
             grounding=grounding,
+            steer=steer,
             use_memory=use_memory,
             persona=persona,
             traits=traits,
@@ -310,7 +314,7 @@ class Assistant:
         )
 
     def _notes(self, prompt: Prompt | None, plan: Plan | None) -> Iterator[str]:
-        if plan is not None and not self._nodes.speaker.steers:
+        if plan is not None and "steering" not in self.model.abilities:
             yield f"{self.model.name} cannot be steered: how you like to be answered stands in its prompt."
         if prompt is not None and prompt.withheld:
             yield f"{prompt.withheld} text(s) that give orders were not shown to {self.model.name}."

@@ -133,10 +133,16 @@ class GroundedSpeaker(PlainSpeaker):
     model: "LocalChatModel"
 
     def __init__(
-        self, model: "LocalChatModel", *, grounding: float, nearness: Nearness | None = None
+        self,
+        model: "LocalChatModel",
+        *,
+        grounding: float,
+        steer: bool = True,
+        nearness: Nearness | None = None,
     ) -> None:
         super().__init__(model, nearness=nearness)
-        self.grounding = grounding
+        self.grounding = grounding if steer else 0.0
+        self._steer = steer
 
     @property
     def parameters(self) -> int | None:
@@ -148,7 +154,7 @@ class GroundedSpeaker(PlainSpeaker):
 
     @property
     def steers(self) -> bool:
-        return True
+        return self._steer
 
     def count_tokens(self, text: str) -> int:
         return self.model.count_tokens(text)
@@ -169,7 +175,7 @@ class GroundedSpeaker(PlainSpeaker):
         from mnemon.agent.decoding.presets import grounding
         from mnemon.agent.decoding.steering import BASE, Branch, Shortlist
 
-        manner = self.model.steering_for(plan) if plan is not None else None
+        manner = self.model.steering_for(plan) if plan is not None and self.steers else None
         if not self.grounding or not (prompt.memories or prompt.observed):
             return manner
         without = Branch(name="without memories", messages=prompt.without_memories)
@@ -210,11 +216,13 @@ def _repeats(text: str) -> bool:
     return len(sentences) > 1 and len(sentences[-1].split()) > 3 and sentences[-1] in sentences[:-1]
 
 
-def speaker_for(model: ChatModel, *, grounding: float, nearness: Nearness | None = None) -> Speaker:
+def speaker_for(
+    model: ChatModel, *, grounding: float, steer: bool = True, nearness: Nearness | None = None
+) -> Speaker:
     """How this model is best asked: what it declares decides."""
     if "steering" not in model.abilities:
         return PlainSpeaker(model, nearness=nearness)
     from mnemon.agent.local import LocalChatModel
 
     assert isinstance(model, LocalChatModel), "only local models declare steering"
-    return GroundedSpeaker(model, grounding=grounding, nearness=nearness)
+    return GroundedSpeaker(model, grounding=grounding, steer=steer, nearness=nearness)

@@ -80,6 +80,10 @@ def test_a_steered_model_is_led_by_memories_and_manner_at_once(ana, tmp_path):
     assert led[0.0, False] is None
     assert set(led[1.0, False].shares()) == {"memories"}
     assert "formal" in led[1.0, True].shares()
+    plain = Assistant(ana, model, options=options, traits={"formal": 1.0}, layout=layout, steer=False)
+    reply = plain.reply("What is my beagle called?", thread="plain")
+    assert (reply.trace, reply.notes) == (None, ())
+    assert reply.sizes["profile"] > 0
     # The distribution that the manner leads is the grounded one.
     first = {key: trace.tokens[0].base_probability for key, trace in led.items() if trace is not None}
     assert first[1.0, True] != first[0.0, True]
