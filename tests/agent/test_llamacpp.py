@@ -226,9 +226,7 @@ def test_a_reply_frees_its_memory_when_it_ends(rows: LlamaCppRowModel) -> None:
         reply.step(6)
 
 
-def test_an_abandoned_reply_frees_its_memory(
-    model: LocalChatModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_abandoned_reply_frees_its_memory(model: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[weakref.ref[Context]] = []
     original = LlamaCppRowModel.open_context
 
