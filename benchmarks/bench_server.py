@@ -5,8 +5,8 @@
 The scripted model costs nothing, so that the server is measured: HTTP, the desk, the LangGraph turn, recall,
 and the write to disk that every finished reply has behind it. The limits are a bare FastAPI route on the same
 uvicorn that streams the same words and remembers nothing, and the same turns without a server. With `--model`
-the default model speaks, its steps joined in one batch and, for comparison, taking turns. Clients run in a
-process of their own.
+the default model speaks instead, its steps joined in one batch and, for comparison, taking turns. Clients run
+in a process of their own.
 """
 
 import argparse
@@ -33,12 +33,15 @@ from mnemon.testing import HashEmbedder, ScriptedChatModel
 WORDS = ("a word of the reply " * 10).split()  # fifty pieces
 CHAT = "/v1/chat/completions"
 QUESTION = "Where does my sister Ines live, in Porto or in Faro?"
+TALK = (
+    "Tell me a long story about a lighthouse and the sea in winter."  # needs no memory, ends when it is cut
+)
 
 
 # --- the clients, a process of their own
 
 
-async def talk(url: str, *, clients: int, seconds: float, max_tokens: int) -> dict[str, float]:
+async def talk(url: str, question: str, *, clients: int, seconds: float, most: int) -> dict[str, float]:
     """So many persons, each asking again as soon as they are answered."""
     took: list[float] = []
     first: list[float] = []
@@ -46,7 +49,9 @@ async def talk(url: str, *, clients: int, seconds: float, max_tokens: int) -> di
     async with httpx.AsyncClient(
         base_url=url, timeout=120, limits=httpx.Limits(max_connections=clients)
     ) as client:
-        await asyncio.gather(*(_ask(client, f"p{number}", max_tokens) for number in range(clients)))  # warm
+        await asyncio.gather(
+            *(_ask(client, f"p{number}", question, most) for number in range(clients))
+        )  # warm
         began = time.perf_counter()
         end = began + seconds
 
@@ -54,7 +59,7 @@ async def talk(url: str, *, clients: int, seconds: float, max_tokens: int) -> di
             nonlocal pieces
             while time.perf_counter() < end:
                 asked = time.perf_counter()
-                at_first, count = await _ask(client, f"p{number}", max_tokens)
+                at_first, count = await _ask(client, f"p{number}", question, most)
                 took.append(time.perf_counter() - asked)
                 first.append(at_first - asked)
                 pieces += count
@@ -74,14 +79,9 @@ def told(took: list[float], first: list[float], pieces: int, whole: float) -> di
     }
 
 
-async def _ask(client: httpx.AsyncClient, user: str, max_tokens: int) -> tuple[float, int]:
-    body = {
-        "messages": [{"role": "user", "content": QUESTION}],
-        "stream": True,
-        "user": user,
-        "thread": "t",
-        "max_tokens": max_tokens,
-    }
+async def _ask(client: httpx.AsyncClient, user: str, question: str, most: int) -> tuple[float, int]:
+    messages = [{"role": "user", "content": question}]
+    body = {"messages": messages, "stream": True, "user": user, "max_tokens": most}
     first, count = 0.0, 0
     async with client.stream("POST", CHAT, json=body) as answer:
         if answer.status_code != 200:
@@ -93,8 +93,10 @@ async def _ask(client: httpx.AsyncClient, user: str, max_tokens: int) -> tuple[f
     return first, count
 
 
-def measured(url: str, *, clients: int, seconds: float, max_tokens: int = 256) -> dict[str, float]:
-    arguments = [url, str(clients), str(seconds), str(max_tokens)]
+def measured(
+    url: str, *, clients: int, seconds: float, question: str = QUESTION, most: int = 256
+) -> dict[str, float]:
+    arguments = [url, question, str(clients), str(seconds), str(most)]
     done = subprocess.run(
         [sys.executable, __file__, "--clients", *arguments], stdout=subprocess.PIPE, text=True, check=True
     )
@@ -183,7 +185,7 @@ def with_model(folder: Path, *, seconds: float, counts: list[int]) -> list[list[
                 limits = Limits(at_once=clients)
                 door = Door(tokens=TokenFile(folder / "tokens.json"))
                 with serving(create_app(memory, model, door=door, limits=limits)) as url:
-                    found = measured(url, clients=clients, seconds=seconds, max_tokens=48)
+                    found = measured(url, clients=clients, seconds=seconds, question=TALK, most=48)
                 rows.append(row(f"{plain.name}, {name}", clients, found))
     return rows
 
@@ -199,22 +201,26 @@ def row(name: str, clients: int, found: dict[str, float]) -> list[object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="a few seconds in all")
-    parser.add_argument("--model", action="store_true", help="the default model, too")
-    parser.add_argument("--clients", nargs=4, help=argparse.SUPPRESS)  # url, how many, seconds, tokens
+    parser.add_argument("--model", action="store_true", help="the default model instead of a scripted one")
+    parser.add_argument(
+        "--clients", nargs=5, help=argparse.SUPPRESS
+    )  # url, question, how many, seconds, tokens
     options = parser.parse_args()
     if options.clients:
-        url, count, seconds, tokens = options.clients
-        found = asyncio.run(talk(url, clients=int(count), seconds=float(seconds), max_tokens=int(tokens)))
+        url, question, count, seconds, most = options.clients
+        asked = talk(url, question, clients=int(count), seconds=float(seconds), most=int(most))
+        found = asyncio.run(asked)
         print(json.dumps(found))
         return
     seconds = 1.0 if options.quick else 4.0
+    counts = [1, 8] if options.quick else [1, 8, 64]
     with tempfile.TemporaryDirectory(prefix="mnemon-bench-") as folder:
-        counts = [1, 8] if options.quick else [1, 8, 64]
-        table("Replies of 50 pieces", COLUMNS, scripted(Path(folder), seconds=seconds, counts=counts))
         if options.model:
-            counts = [4] if options.quick else [1, 4, 8]
+            counts = [1, 4] if options.quick else [1, 4, 8]
             rows = with_model(Path(folder), seconds=2 * seconds, counts=counts)
             table("Replies of up to 48 tokens, default model", COLUMNS, rows)
+        else:
+            table("Replies of 50 pieces", COLUMNS, scripted(Path(folder), seconds=seconds, counts=counts))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from mnemon.agent.server.limits import Limits
 from mnemon.agent.server.tokens import Token, TokenFile, is_loopback
-from mnemon.errors import MissingExtra
 
 if TYPE_CHECKING:
     from mnemon.agent.server.app import Door, create_app
@@ -32,5 +31,7 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(_LAZY[name]), name)
     except ModuleNotFoundError as e:
         if e.name in _OURS_TO_ASK_FOR:
+            from mnemon.errors import MissingExtra
+
             raise MissingExtra(e.name, "server", "The server") from e
         raise

@@ -68,12 +68,15 @@ def _address(host: str, listening: socket.socket) -> str:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    listening: socket.socket | None = None
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
     except OSError as e:
+        if listening is not None:
+            listening.close()
         raise UsageError(
             f"The address {host}:{port} cannot be listened on: {e.strerror or e}.",
             hint="Choose another: mnemon serve --port 8001",
