@@ -159,7 +159,9 @@ class MnemonStore(BaseStore):
         if op.limit < 0 or op.offset < 0:
             raise UsageError(f"limit={op.limit!r}, offset={op.offset!r}: expected none below 0.")
         items = self._of(op.namespace_prefix).items
-        among = [one for one in items.under(op.namespace_prefix) if matches(one.content, op.filter)]
+        among = items.under(op.namespace_prefix)
+        if op.filter is not None:
+            among = [one for one in among if matches(one.content, op.filter)]
         until = op.offset + op.limit
         if op.query:
             found = items.search(op.query, among, until)[op.offset :]
@@ -216,8 +218,6 @@ def _does_match(condition: MatchCondition, space: tuple[str, ...]) -> bool:
 def matches(value: object, wanted: object) -> bool:
     """LangGraph's filters: equal values, nested objects, and {"$gt": 3}. A value that cannot be compared does
     not match."""
-    if wanted is None:
-        return True
     if not isinstance(wanted, Mapping):
         raise UsageError(f"filter={wanted!r:.80}: expected an object.")
     return isinstance(value, Mapping) and all(_equal(value.get(key), one) for key, one in wanted.items())

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 from mnemon.errors import UsageError
@@ -64,6 +65,7 @@ class Items:
         self._lock = threading.RLock()
         self._head: Head | None = None
         self._items: dict[str, Item] = {}
+        self._newest: list[Item] | None = None  # all of them in order; None: something has changed since
         self._retriever: Retriever | None = None
         self._known: dict[str, int] = {}  # how many documents the retriever has of each item
         self._stale: dict[str, Item | None] = {}  # items that it does not know as they are now
@@ -159,12 +161,12 @@ class Items:
         begin, now = tuple(prefix), self._clock()
         with self._lock:
             self._level()
-            found = [
-                one
-                for one in self._items.values()
-                if one.namespace[: len(begin)] == begin and _alive(one, now)
-            ]
-        return sorted(found, key=lambda one: (one.recorded_at, one.id), reverse=True)
+            if self._newest is None:
+                self._newest = sorted(
+                    self._items.values(), key=lambda one: (one.recorded_at, one.id), reverse=True
+                )
+            standing = self._newest
+        return [one for one in standing if one.namespace[: len(begin)] == begin and _alive(one, now)]
 
     def search(self, query: str, among: Sequence[Item], limit: int) -> list[Found]:
         """The best of these items for a query, then those that are searched by nothing."""
@@ -190,8 +192,11 @@ class Items:
             item = by_id.get(hit.id.rpartition("#")[0])
             if item is not None:  # it may have come since
                 found.setdefault(item.id, Found(item, hit.score))
-        rest = [Found(one, None) for one in among if one.id not in found]
-        return [*found.values(), *rest][:limit]
+        best = list(found.values())[:limit]
+        if len(best) < limit:
+            rest = (Found(one, None) for one in among if one.id not in found)
+            best += islice(rest, limit - len(best))
+        return best
 
     def texts(self, records: Sequence[Record]) -> set[str]:
         """The texts that the retriever embeds of the items among these records."""
@@ -218,13 +223,15 @@ class Items:
                 for record in cast(list[Item], caught.present):
                     self._items[record.id] = record
                     self._stale[record.id] = record
+                if caught.gone or caught.present:
+                    self._newest = None
                 self._head = caught.head
                 return
         # The head is read before the items: what comes between is taken in again by the next catching up.
         head = self._store.read(self._user, HeadOf())
         found = cast(list[Item], self._store.read(self._user, Select(kind="item")))
         self._items = {one.id: one for one in found}
-        self._retriever, self._stale = None, {}
+        self._newest, self._retriever, self._stale = None, None, {}
         self._head = head
 
     def _ready(self) -> Retriever:
