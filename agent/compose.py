@@ -116,11 +116,13 @@ def compose(
     name: str,
     now: datetime,
     many: bool = False,
+    unknown: bool = False,
     profile: Sequence[str] = (),
     observed: Sequence[Observation] = (),
 ) -> Prompt:
     """The prompt for one question. `thread` is oldest first and does not hold the question. `many`: it asks
-    about many things at once. `profile`: how the person likes to be answered, most important first."""
+    about many things at once. `unknown`: only the person could have said it, and did not. `profile`: how the
+    person likes to be answered, most important first."""
     asked = count_tokens(question)
     room = context_length - REPLY_ROOM - asked
     if room <= 0:
@@ -131,6 +133,7 @@ def compose(
     telling = not layout.fenced and tells(question)
     wishes = _fitting_lines(profile, min(layout.profile_tokens, room // 4), count_tokens)
     system = _system(layout, telling=telling, name=name, now=now, wishes=wishes)
+    system += f"\n{template('unknown', name=name)}" if unknown and layout.fenced else ""
     room -= count_tokens(system)
     seen = [] if telling else list(recalled[: layout.lines(many=many)])
     harmless = [one for one in seen if layout.fenced or not orders(one.text)]

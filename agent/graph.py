@@ -208,7 +208,7 @@ class Nodes:
         recalled = (
             state["recalled"] if "recalled" in state else self.recall(state, writer=_unheard)["recalled"]
         )
-        rounds, plan = state.get("rounds", []), self._plan(state)
+        rounds, plan, understood = state.get("rounds", []), self._plan(state), self._understood(state)
         return compose(
             state["text"],
             recalled,
@@ -218,7 +218,8 @@ class Nodes:
             context_length=self.speaker.context_length,
             name=self.name,
             now=self.clock(),
-            many=self._understood(state).kind == "abstraction",
+            many=understood.kind == "abstraction",
+            unknown=self.use_memory and understood.only_memory_answers and not recalled and not rounds,
             profile=plan.instructions if plan is not None and not self.speaker.steers else (),
             observed=() if self.speaker.native_tools else [one for seen in rounds for one in seen],
         )

@@ -396,6 +396,37 @@ def test_a_small_model_says_what_it_does_not_know(ana, clock):
     assert assistant.reply("Tell me a story.").text == "Once upon a time."
 
 
+def test_a_large_model_is_told_that_nothing_is_known(ana, clock):
+    ana.remember("I play the cello.")
+    model = ScriptedChatModel(["I don't know that about you yet.", "The cello [m1]."])
+    assistant = Assistant(ana, model, clock=clock)
+    assistant.reply("When is my dentist appointment?")
+    assistant.reply("Do I play the cello?")
+    told = ["Nothing that ana said before" in call.messages[0]["content"] for call in model.calls]
+    assert told == [True, False]
+
+
+@pytest.mark.model
+def test_the_smallest_model_writes_a_valid_call(home_with_weights, clock):
+    from mnemon.agent import LocalChatModel
+
+    asked = []
+
+    def forecast(city: str) -> str:
+        """Tells the weather in a city today or on another day."""
+        asked.append(city)
+        return f"21 degrees and sunny in {city}"
+
+    with Memory.open(":memory:", clock=clock) as opened:
+        model = LocalChatModel.open()
+        options = ReplyOptions(max_tokens=32)
+        assistant = Assistant(opened.for_user("ana"), model, clock=clock, tools=[forecast], options=options)
+        reply = assistant.reply("What's the weather like in Porto today?")
+        assert asked == ["Porto"]
+        assert "21" in reply.text
+        assert assistant.reply("Who wrote Hamlet?").observations == ()
+
+
 def test_a_tool_may_know_what_memory_does_not(ana, clock):
     def calendar(day: str) -> str:
         """Lists my appointments."""
