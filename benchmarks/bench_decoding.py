@@ -164,6 +164,8 @@ def on_llama_cpp(name: str, new: int, rounds: int) -> tuple[dict[str, float], di
         "llama.cpp": model.rows,
         "transformers": LocalChatModel.open(name, device="cpu").rows,
     }
+    for engine, rows in engines.items():
+        speeds[f"reading a prompt, {engine}"] = prompt_tokens_per_second(rows)
     by_rows = {
         engine: {count: steps_per_second(rows, count, new) for count in (1, 2, 5, 7)}
         for engine, rows in engines.items()
@@ -180,6 +182,14 @@ def measured(cases: dict[str, Callable[[], list[float]]], rounds: int) -> dict[s
     return {name: 1 / float(np.median(times)) for name, times in steps.items()}
 
 
+def prompt_tokens_per_second(model: RowModel) -> float:
+    model.prefill([RowPrompt(prompt_of(97, 16, model.vocabulary))], room=1)  # wakes threads and pages
+    prompt = RowPrompt(prompt_of(98, 256, model.vocabulary))
+    start = clock()
+    model.prefill([prompt], room=1)
+    return 256 / (clock() - start)
+
+
 def steps_per_second(model: RowModel, count: int, new: int) -> float:
     prompts = [RowPrompt(prompt_of(seed, 256, model.vocabulary)) for seed in range(1, count + 1)]
     rows = model.prefill(prompts, room=new)
@@ -194,7 +204,8 @@ def show_llama_cpp(speeds: dict[str, float], by_rows: dict[str, dict[int, float]
     base = speeds["llama.cpp, unguided"]
     for name, speed in speeds.items():
         wanted = f"  (promised ≥ {TWO_ROWS:.0f})" if name.endswith("two branches") else ""
-        print(f"{name:28}{speed:8.1f} tokens/s   {speed / base:5.2f} × unguided{wanted}")
+        beside = "" if name.startswith("reading") else f"   {speed / base:5.2f} × unguided{wanted}"
+        print(f"{name:32}{speed:8.1f} tokens/s{beside}")
     ratio = base / speeds["llama-cpp-python's loop"]
     print(f"unguided ÷ llama-cpp-python's own loop: {ratio:.2f}  (promised ≥ {OWN_LOOP:.2f})")
     print("steps/s by rows         " + "".join(f"{count:8}" for count in next(iter(by_rows.values()))))

@@ -329,26 +329,28 @@ def test_what_only_torch_can_do_is_refused(model: LocalChatModel, folder: Path) 
 
 
 @pytest.mark.parametrize(
-    ("engine", "device", "only_torch", "installed", "takes"),
+    ("engine", "only_torch", "installed", "products", "takes"),
     [
-        ("auto", "cpu", False, True, "llama.cpp"),
-        ("auto", "cpu", True, True, "transformers"),
-        ("auto", "cpu", False, False, "transformers"),
-        ("transformers", "cpu", False, True, "transformers"),
-        ("llama.cpp", "cpu", False, True, "llama.cpp"),
+        ("auto", False, True, False, "llama.cpp"),
+        ("auto", False, True, True, "transformers"),
+        ("auto", True, True, False, "transformers"),
+        ("auto", False, False, False, "transformers"),
+        ("transformers", False, True, False, "transformers"),
+        ("llama.cpp", False, True, True, "llama.cpp"),
     ],
 )
 def test_which_engine_is_taken(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     engine: str,
-    device: str,
     only_torch: bool,
     installed: bool,
+    products: bool,
     takes: str,
 ) -> None:
     monkeypatch.setattr(loading, "find_spec", lambda name: object() if installed else None)
-    assert loading.pick_engine(engine, folder, device=device, only_torch=only_torch) == takes
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: products)
+    assert loading.pick_engine(engine, folder, device="cpu", only_torch=only_torch) == takes
 
 
 def test_a_folder_without_a_gguf_file_is_torchs(tmp_path: Path) -> None:
