@@ -104,11 +104,23 @@ class Profiler(Protocol):
 
 
 @dataclass(frozen=True)
+class _Kept:
+    """A state and how far it has come."""
+
+    head: Head
+    state: bytes
+
+
+@dataclass(frozen=True)
 class _Stand:
     """A profile and how far it has come."""
 
     head: Head
     drawn: Drawn
+
+    @property
+    def kept(self) -> _Kept:
+        return _Kept(self.head, self.drawn.state)
 
 
 class Portrait:
@@ -205,34 +217,32 @@ class Portrait:
     def _level(self) -> _Stand:
         with self._lock:
             head = self._store.read(self._user, HeadOf())
-            stand = self._stand
-            if stand is None or stand.head.version > head.version:
-                stand = self._kept_stand()
-            if stand is not None and stand.head == head:
-                self._stand = stand
-                return stand
-            self._stand = self._caught_up(stand, head)
+            if self._stand is None or self._stand.head.version > head.version:
+                self._stand = self._caught_up(self._kept_state(), head)
+            elif self._stand.head != head:
+                self._stand = self._caught_up(self._stand.kept, head, drawn=self._stand.drawn)
             return self._stand
 
-    def _caught_up(self, stand: _Stand | None, head: Head) -> _Stand:
-        """The stand with what changed since; made from everything where that is not enough."""
-        if stand is not None and stand.head.epoch == head.epoch:
+    def _caught_up(self, since: _Kept | None, head: Head, *, drawn: Drawn | None = None) -> _Stand:
+        """The profile with what changed since a state, from which `drawn` was made; from everything where
+        that is not enough."""
+        if since is not None and since.head.epoch == head.epoch:
             # What is seen of a later head than this is read once more next time, which changes nothing.
-            query = ChangedAfter(version=stand.head.version, kinds=(*KINDS, "profile"))
+            query = ChangedAfter(version=since.head.version, kinds=(*KINDS, "profile"))
             caught: CatchUp = self._store.read(self._user, query)
             versions = [one for one in caught.present if isinstance(one, ProfileVersion)]
             if any(one.note.startswith(_BACK) for one in versions):
-                kept = self._kept_stand()  # somebody went back: the state was replaced
-                if kept is not None and kept.head.version > stand.head.version:
+                kept = self._kept_state()  # somebody went back: the state was replaced
+                if kept is not None and kept.head.version > since.head.version:
                     return self._caught_up(kept, head)
             undone = any(one.kind == "profile" for one in caught.gone)
             if caught.head.epoch == head.epoch and not undone:
                 present: list[Record] = [one for one in caught.present if not isinstance(one, ProfileVersion)]
-                if not present and not caught.gone:
-                    return _Stand(caught.head, stand.drawn)
+                if drawn is not None and not present and not caught.gone:
+                    return _Stand(caught.head, drawn)
                 present += self._cited(present)
                 drawn = self._profiler.refresh(
-                    stand.drawn.state, present=present, gone=caught.gone, at=self._clock()
+                    since.state, present=present, gone=caught.gone, at=self._clock()
                 )
                 if drawn is not None:
                     return _Stand(caught.head, drawn)
@@ -248,16 +258,14 @@ class Portrait:
         wanted = sorted(cited - {one.id for one in present if isinstance(one, Episode)})
         return self._store.read(self._user, Select(kind="episode", keys=wanted)) if wanted else []
 
-    def _kept_stand(self) -> _Stand | None:
+    def _kept_state(self) -> _Kept | None:
+        """What this profiler, and no other, left behind."""
         blob = self._store.read(self._user, BlobNamed(_BLOB))
         head = _head_of(blob)
         if blob is None or head is None:
             return None
         first, _, state = blob.partition(b"\n")
-        if json.loads(first)["by"] != self._profiler.name:
-            return None
-        drawn = self._profiler.refresh(state, present=(), gone=(), at=self._clock())
-        return None if drawn is None else _Stand(head, drawn)
+        return _Kept(head, state) if json.loads(first)["by"] == self._profiler.name else None
 
     def _kept(self, stand: _Stand) -> KeepBlob:
         label = {"version": stand.head.version, "epoch": stand.head.epoch, "by": self._profiler.name}

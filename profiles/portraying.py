@@ -36,7 +36,9 @@ _KINDS: dict[str, Section] = {
     "plan": "goals",
     "attribute": "who they are",
 }
-LIMITS: dict[Section, int] = {"events": 8, "recently": 5, "mood": 3}  # newest first; other sections have none
+# What is shown of a section, newest first; of the others the MOST surest. A profile is not the archive.
+LIMITS: dict[Section, int] = {"events": 8, "recently": 5, "mood": 3}
+MOST = 40
 SUMMARY_WORDS = 40
 
 

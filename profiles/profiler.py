@@ -16,7 +16,7 @@ from mnemon.profiles.mood import felt
 from mnemon.profiles.persona import Leaning
 from mnemon.profiles.population import shipped_population
 from mnemon.profiles.portraying import from_fact, from_session
-from mnemon.profiles.profile import SECTIONS, Profile
+from mnemon.profiles.profile import Profile
 from mnemon.profiles.said import wishes
 from mnemon.profiles.state import State
 from mnemon.profiles.summary import condense, digest
@@ -132,7 +132,6 @@ class ModelProfiler(PatternProfiler):
         self._model = model
 
     def _condense(self, known: State) -> None:
-        for section in SECTIONS:
-            inside = known.section(section)
+        for section, inside in known.sections().items():
             if known.condensed.get(section, ("", []))[0] != digest(inside):
                 known.condensed[section] = (digest(inside), condense(self._model, section, inside))

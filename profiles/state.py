@@ -15,8 +15,16 @@ from mnemon.memory import Episode
 from mnemon.profiles.edits import Edit, leaning_of, statement_of
 from mnemon.profiles.persona import Leaning, Persona, backed
 from mnemon.profiles.persona_file import leaning_dict, leaning_from
-from mnemon.profiles.portraying import LIMITS
-from mnemon.profiles.profile import SECTIONS, Profile, Statement, in_order, statement_dict, statement_from
+from mnemon.profiles.portraying import LIMITS, MOST
+from mnemon.profiles.profile import (
+    SECTIONS,
+    Profile,
+    Section,
+    Statement,
+    in_order,
+    statement_dict,
+    statement_from,
+)
 from mnemon.profiles.said import added
 from mnemon.profiles.summary import digest
 from mnemon.profiles.traits import Trait
@@ -134,8 +142,9 @@ class State:
     def _shown(self) -> tuple[Statement, ...]:
         """With the sections that a model has joined, as long as they say the same."""
         shown: list[Statement] = []
+        listed = self.sections()
         for name in SECTIONS:
-            inside = self.section(name)
+            inside = listed[name]
             made_from, summary = self.condensed.get(name, ("", []))
             shown += summary if inside and made_from == digest(inside) else inside
         return tuple(one for one in shown if one.key not in self.removed)
@@ -149,15 +158,20 @@ class State:
             if (one.section, one.text) not in seen:
                 seen.add((one.section, one.text))
                 kept.append(one)
-        for section, limit in LIMITS.items():
-            inside = sorted((one for one in kept if one.section == section), key=_said_at, reverse=True)
-            beyond = {one.key for one in inside[limit:]}
-            kept = [one for one in kept if one.key not in beyond]
-        return tuple(kept)
+        beyond: set[str] = set()
+        for section in SECTIONS:
+            inside = [one for one in kept if one.section == section]
+            if section in LIMITS:
+                inside.sort(key=_said_at, reverse=True)
+            beyond.update(one.key for one in inside[LIMITS.get(section, MOST) :])
+        return tuple(one for one in kept if one.key not in beyond)
 
-    def section(self, name: str) -> list[Statement]:
-        """The statements of a section, before a model has joined them."""
-        return [one for one in self._listed() if one.section == name]
+    def sections(self) -> dict[Section, list[Statement]]:
+        """The statements of each section, before a model has joined them."""
+        found: dict[Section, list[Statement]] = {name: [] for name in SECTIONS}
+        for one in self._listed():
+            found[one.section].append(one)
+        return found
 
     # --- its JSON form
 
