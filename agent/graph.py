@@ -115,6 +115,8 @@ class Nodes:
 
     def respond(self, state: Turn, *, writer: StreamWriter) -> Turn:
         """The reply, piece by piece, or calls of tools. An interrupted one ends where it stands."""
+        if self.stopped():  # while a tool ran
+            return {"reply": Reply(text="", finish="length")}
         prompt = state.get("prompt") or self._composed(state)
         rounds = state.get("rounds", [])
         tools = self._offered_tools(state, rounds)
@@ -123,7 +125,7 @@ class Nodes:
             if calls and not _all_known(calls, rounds):
                 return {"reply": Reply(text="", calls=calls)}
             tools = []
-        if self._unsupported(state, prompt):
+        if self._untold(state, prompt.memories) and not self.layout.fenced:  # it would invent something
             writer(Event(kind="piece", text=NOT_KNOWN))
             return {"reply": Reply(text=NOT_KNOWN)}
         plan = self._plan(state)
@@ -170,7 +172,8 @@ class Nodes:
     def write_back(self, state: Turn, *, writer: StreamWriter) -> Turn:
         """Both sides of the turn become episodes, and which memories the reply used becomes feedback.
         Recalled lines and what tools gave back do not: they are not what the person said."""
-        reply, now = state["reply"], self.clock()
+        reply = state["reply"]
+        now = state.get("asked_at") or self.clock()  # the same if this is done again after a kill
         prompt = state.get("prompt")
         if prompt is not None and reply.text:
             helped = cited(reply.text, prompt.memories) or used(reply.text, state["text"], prompt.memories)
@@ -208,7 +211,7 @@ class Nodes:
         recalled = (
             state["recalled"] if "recalled" in state else self.recall(state, writer=_unheard)["recalled"]
         )
-        rounds, plan, understood = state.get("rounds", []), self._plan(state), self._understood(state)
+        rounds, plan = state.get("rounds", []), self._plan(state)
         return compose(
             state["text"],
             recalled,
@@ -218,8 +221,8 @@ class Nodes:
             context_length=self.speaker.context_length,
             name=self.name,
             now=self.clock(),
-            many=understood.kind == "abstraction",
-            unknown=self.use_memory and understood.only_memory_answers and not recalled and not rounds,
+            many=self._understood(state).kind == "abstraction",
+            unknown=self._untold(state, recalled) and not self._offered_tools(state, rounds),
             profile=plan.instructions if plan is not None and not self.speaker.steers else (),
             observed=() if self.speaker.native_tools else [one for seen in rounds for one in seen],
         )
@@ -233,15 +236,10 @@ class Nodes:
             return []
         return [tool.spec for tool in self.tools().values()]
 
-    def _unsupported(self, state: Turn, prompt: Prompt) -> bool:
-        """Whether a model that would rather invent than say so is asked for what nobody told it."""
-        nothing = not prompt.memories and not prompt.observed and not state.get("rounds")
-        return (
-            self.use_memory
-            and not self.layout.fenced
-            and nothing
-            and self._understood(state).only_memory_answers
-        )
+    def _untold(self, state: Turn, known: Sequence[Recalled]) -> bool:
+        """Whether only the person could have said what is asked, and did not; no tool said it either."""
+        asked = self.use_memory and self._understood(state).only_memory_answers
+        return asked and not known and not state.get("rounds")
 
     def _acts(self, call: ToolCall) -> bool:
         tool = self.tools().get(call.name)

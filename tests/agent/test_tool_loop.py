@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from mnemon.agent import Assistant, ReplyOptions
+from mnemon.agent import Assistant, Reply, ReplyOptions
 from mnemon.agent.compose import Layout
 from mnemon.agent.fence import FENCE
 from mnemon.agent.graph import NOT_KNOWN
@@ -404,6 +404,33 @@ def test_a_large_model_is_told_that_nothing_is_known(ana, clock):
     assistant.reply("Do I play the cello?")
     told = ["Nothing that ana said before" in call.messages[0]["content"] for call in model.calls]
     assert told == [True, False]
+
+
+def test_a_large_model_with_tools_is_left_to_try_them(ana, clock):
+    model = ScriptedChatModel([NONE, "No idea."])
+    Assistant(ana, model, clock=clock, tools=[weather]).reply("When is my dentist appointment?")
+    assert "Nothing that ana said" not in model.calls[-1].messages[0]["content"]
+
+
+def test_a_stop_while_a_tool_runs_ends_the_turn(ana, clock):
+    def look() -> str:
+        """Looks."""
+        assistant.stop()
+        return "Seen."
+
+    assistant = Assistant(ana, ScriptedChatModel([wants("look")]), clock=clock, tools=[look])
+    reply = assistant.reply("Look, please!")
+    assert (reply.text, reply.finish) == ("", "length")
+    assert [turn.text for turn in ana.timeline()] == ["Look, please!"]
+
+
+def test_a_turn_that_is_written_twice_is_there_once(ana, clock):
+    assistant = Assistant(ana, ScriptedChatModel(["Hi."]), clock=clock)
+    turn = {"text": "Hello!", "thread": "t", "asked_at": clock(), "reply": Reply(text="Hi.")}
+    for _ in range(2):
+        clock.advance(minutes=1)
+        assistant._nodes.write_back(turn, writer=lambda event: None)
+    assert [one.text for one in ana.timeline()] == ["Hello!", "Hi."]
 
 
 @pytest.mark.model
