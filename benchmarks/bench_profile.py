@@ -3,7 +3,7 @@
     python benchmarks/bench_profile.py [--quick]
 
 The history is of sessions of twenty turns that state things; the refresh is of a new process, so it reads its
-state from the database. Promised: under 100 ms without a model, whatever the history's length. Processor time,
+state from the database. Promised: under 100 ms without a model, however long the history. Processor time,
 so that what else the machine does is not measured; wall time is beside it.
 """
 
