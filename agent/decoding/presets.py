@@ -280,7 +280,7 @@ def grounding(
     )
 
 
-def on_topic(*, weight: float = 0.1) -> Term:
+def on_topic(*, weight: float = 0.25) -> Term:
     """What the conversation makes likelier than a request for anything at all: keeps replies to the point.
 
     A term beside others, under their budget: rules over words draw replies away from what was asked. In the

@@ -41,7 +41,7 @@ TRAITS: Mapping[str, Trait] = {
     ),
     "plain": Trait(
         "Use simple words that a child knows.",
-        lambda _: {"word length": (PlainWords(), 0.33), "sentence length": (SentenceLength(9), 1.0)},
+        lambda _: {"word length": (PlainWords(), 0.12), "sentence length": (SentenceLength(8), 1.5)},
     ),
     "brief": Trait(
         "Answer in one short sentence.", lambda ends: {"reply length": (ReplyLength(15, end_ids=ends), 1.0)}
@@ -55,7 +55,7 @@ TRAITS: Mapping[str, Trait] = {
     ),
     "asks": Trait(
         "Ask the user questions.",
-        lambda _: {"openings": (SentenceOpening(ASKING), 0.5), "question marks": (SentenceMark("?"), 1.0)},
+        lambda _: {"openings": (SentenceOpening(ASKING), 1.0), "question marks": (SentenceMark("?"), 2.0)},
     ),
     "personal": Trait(
         "Speak to the user as you, about their life.",
