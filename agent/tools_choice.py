@@ -20,6 +20,7 @@ Nearness = Callable[[str, Sequence[str]], list[float] | None]
 
 NEAR = 0.2  # cosine from which a tool may be what a message needs; chosen on the first twenty requests
 LONGEST_TEXT = 200  # characters of one argument: a small model has to be told when to end
+MOST_ITEMS = 8
 CALL_TOKENS = 160
 _NONE = "none"
 # Two calls that are not of any tool here show the form.
@@ -61,7 +62,7 @@ def _filled(model: ChatModel, question: str, tool: ToolSpec, call_id: str) -> tu
         *_SHOWN,
         {"role": "user", "content": f"Tool: {tool.name}({named})\nRequest: {quotable(question)}"},
     ]
-    arguments = _json(model, messages, bounded(tool.parameters))
+    arguments = _json(model, messages, bounded(_inlined(tool.parameters)))
     return () if arguments is None else (ToolCall(id=call_id, name=tool.name, arguments=arguments),)
 
 
@@ -111,23 +112,41 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def bounded(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema with an end to every text and list."""
-    found: dict[str, Any] = {}
-    for key, value in schema.items():
-        if isinstance(value, Mapping):
-            found[key] = bounded(value)
-        elif isinstance(value, list):
-            found[key] = [bounded(one) if isinstance(one, Mapping) else one for one in value]
-        else:
-            found[key] = value
-    kind = found.get("type")
-    if kind == "string" and not {"enum", "const", "format", "pattern"} & found.keys():
+# What a grammar is made from. The rest is left to the tool's own check: servers may send any keyword, and one
+# that the grammar's compiler does not know would end the turn.
+_KEYWORDS = frozenset(
+    [
+        *("type", "enum", "const", "format", "pattern", "required", "additionalProperties"),
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength"),
+        *("minItems", "maxItems"),
+    ]
+)
+_FORMATS = frozenset(["date", "date-time", "time", "uuid", "email"])
+
+
+def bounded(schema: Mapping[str, Any] | bool) -> dict[str, Any]:
+    """The schema as a grammar can have it, with an end to every text and list."""
+    if isinstance(schema, bool):  # anything; a call has use for plain values alone
+        return {"type": ["string", "number", "boolean"], "maxLength": LONGEST_TEXT}
+    found = {key: value for key, value in schema.items() if key in _KEYWORDS}
+    if "properties" in schema:
+        found["properties"] = {name: bounded(one) for name, one in schema["properties"].items()}
+        found["additionalProperties"] = False
+    elif isinstance(found.get("additionalProperties"), Mapping):
+        found["additionalProperties"] = bounded(found["additionalProperties"])
+    if isinstance(schema.get("items"), Mapping):
+        found["items"] = bounded(schema["items"])
+    options = [one for key in ("anyOf", "oneOf", "allOf") for one in schema.get(key, ())]
+    if options:
+        found["anyOf"] = [bounded(one) for one in options]
+    if found.get("format") not in _FORMATS:
+        found.pop("format", None)
+    if "(?" in str(found.get("pattern", "")):  # looking around is beyond a grammar
+        del found["pattern"]
+    if found.get("type") == "string" and not {"enum", "const", "format", "pattern"} & found.keys():
         found["maxLength"] = min(found.get("maxLength", LONGEST_TEXT), LONGEST_TEXT)
-    if kind == "array":
-        found["maxItems"] = min(found.get("maxItems", 8), 8)
-    if kind == "object" and "properties" in found:
-        found.setdefault("additionalProperties", False)
+    if found.get("type") == "array":
+        found["maxItems"] = min(found.get("maxItems", MOST_ITEMS), MOST_ITEMS)
     return found
 
 
