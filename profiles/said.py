@@ -20,7 +20,10 @@ _BLOCK = re.compile(r"```.*?(?:```|\Z)|^>.*$|[\"“][^\"”\n]{12,}[\"”]", re.
 _NOT_OWN = re.compile(
     r"\b(?:he|she|they|it|who|boss|manager|teacher|colleague|wife|husband|mother|father|mom|mum|dad|friend"
     r"|editor|client|customer|professor|people|everyone|users?|readers?)\b(?:(?!\b(?:i|you|we)\b)[^,;]){0,25}"
-    r"\b(?:said|says|tells?|told|asks?|asked|wants?|wanted|likes?|liked|prefers?|preferred|hates?|needs?|thinks?)\b"
+    r"\b(?:said|says|tells?|told|asks?|asked|wants?|wanted|likes?|liked|prefers?|preferred|hates?|needs?"
+    r"|thinks?|writes?|wrote|speaks?)\b"
+    r"|\bmy (?:answers?|responses?|repl(?:y|ies)|writing|essay|cv|resume|speech|emails?)\b"
+    r"|\bi(?:'ll| will| can) (?:also )?(?:give|add|keep|use)\b"
     r"|\b(?:if|unless) (?:i|you) (?:were|was|had)\b|\bshould i\b|\bdo you (?:like|prefer|use)\b"
     r"|^\W*(?:do|does|did|is|are|was|were|why|what|how|which|when|who|where)\b.*\?\W*$",
     re.IGNORECASE,
@@ -38,6 +41,8 @@ _LASTING = re.compile(
     r"|^\W*(?:please |and |but |also |just )*(?:use|be|no|skip|without|call|address)\b|, be\b",
     re.IGNORECASE,
 )
+_PASSING = re.compile(r"\bthis (?:answer|time|one|reply|response|question)\b|\bfor now\b", re.IGNORECASE)
+_CLAUSE = re.compile(r"[,;:]|\b(?:but|so|because|although)\b", re.IGNORECASE)
 _STRONG = re.compile(r"\b(?:always|never|really|hate|love|very|absolutely|can'?t stand|no more|must)\b", re.I)
 _NEGATED = re.compile(
     r"\b(?:don'?t|do not|never|not|no need to|isn'?t|no longer|doesn'?t have to)\s+(?:\w+\s+){0,2}$", re.I
@@ -103,8 +108,8 @@ def _wish(sentence: str, trait: Trait, episode: Episode) -> Leaning | None:
         sign = -sign
     return Leaning(
         trait=trait.name,
-        weight=sign * (1.0 if _STRONG.search(sentence) else 0.8),
-        confidence=_LASTING_CONFIDENCE if _LASTING.search(sentence) else _PASSING_CONFIDENCE,
+        weight=sign * (1.0 if _STRONG.search(_clause(sentence, hit)) else 0.8),
+        confidence=_LASTING_CONFIDENCE if _is_lasting(sentence, hit) else _PASSING_CONFIDENCE,
         when=_when(sentence, hit),
         origin="said",
         evidence=(episode.id,),
@@ -126,6 +131,18 @@ def _when(sentence: str, hit: re.Match[str]) -> str:
         return ""
     words = next(part for part in (found["topic"], found["kind"], found["thing"]) if part)
     return named_topic(words.removesuffix(" please"))
+
+
+def _is_lasting(sentence: str, hit: re.Match[str]) -> bool:
+    return bool(_LASTING.search(_clause(sentence, hit))) and not _PASSING.search(sentence)
+
+
+def _clause(sentence: str, hit: re.Match[str]) -> str:
+    """The part of a sentence that holds the wish; its other parts may be about anything."""
+    cuts = [found for found in _CLAUSE.finditer(sentence) if not _overlap(found, hit)]
+    start = max((cut.start() for cut in cuts if cut.end() <= hit.start()), default=0)
+    end = min((cut.start() for cut in cuts if cut.start() >= hit.end()), default=len(sentence))
+    return sentence[start:end]
 
 
 def _overlap(one: re.Match[str], other: re.Match[str]) -> bool:
