@@ -131,11 +131,10 @@ class TokenFile:
                 self._write([token for token in self.all() if token.user != user])
 
     def _changing(self) -> FileLock:
-        if not self.path.parent.is_dir():
-            raise UsageError(
-                f"{str(self.path.parent)!r} is no folder to keep tokens in.",
-                hint="Make it first.",
-            )
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)  # as the database does
+        except OSError as e:
+            raise StoreError(f"{str(self.path.parent)!r} cannot keep tokens: {e.strerror}.") from e
         return self._lock
 
     def _write(self, tokens: Sequence[Token]) -> None:

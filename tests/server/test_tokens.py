@@ -90,6 +90,12 @@ def test_where_the_file_lies(tmp_path, db, expected):
     assert TokenFile.beside(db, home=Path("/home/me")).path == Path(expected)
 
 
+def test_the_folder_is_made_as_the_database_makes_its_own(tmp_path):
+    tokens = TokenFile(tmp_path / "new" / "home" / "tokens.json")
+    _, secret = tokens.new("ana")
+    assert tokens.find(secret) is not None
+
+
 def test_the_commands(tmp_path, capsys):
     db = str(tmp_path / "people.db")
     assert main(["token", "list", "--db", db]) == 0
