@@ -100,6 +100,7 @@ class Assistant:
         self._memory: Memory | None = None  # to be closed with the assistant
         self._own_tools = tools_by_name(tools)
         self._servers = _servers(mcp)
+        self._manner = Manner(person, persona=persona, traits=traits, strength=strength)
         self._stop = Flag()
         self._turns = UnfinishedTurns(person)
         self._nodes = Nodes(
@@ -110,7 +111,7 @@ class Assistant:
             options=options,
             clock=clock,
             stopped=self._stop.is_set,
-            manner=Manner(person, persona=persona, traits=traits, strength=strength),
+            manner=self._manner,
             tools=self._tools,
             use_memory=use_memory,
         )
@@ -223,6 +224,11 @@ class Assistant:
         if unknown:
             raise UsageError(f"Calls {unknown} do not wait for a yes in the thread {thread!r}.")
         yield from self._run(Command(resume={"approved": ids}) if left.waiting else None, thread)
+
+    @property
+    def persona(self) -> Persona:
+        """How the person is answered now: what was learnt, under what was set by hand."""
+        return self._manner.persona()
 
     def stop(self) -> None:
         """End the reply that is being written; what was said so far is kept. Callable from any thread."""

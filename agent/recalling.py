@@ -76,6 +76,7 @@ class Recaller:
                     for hit in hits
                     if (own_words or hit.role != "assistant")
                     and bears_on(hit)
+                    and hit.text.strip() not in query  # what the question quotes says nothing new
                     and not (strict and not speaks_of(asking, hit.text))
                 ]
             )

@@ -126,6 +126,31 @@ def test_what_bears_on_nothing_is_not_offered(ana, clock):
     assert assistant.reply("Name the capital city of France!").memories == ()
 
 
+def test_what_was_not_found_is_asked_for_again_in_other_words(ana, clock):
+    ana.remember("The cello concert in Faro begins at eight.", session="earlier")
+    assistant, _ = assistant_of(ana, clock, ["Tell me.", "At eight [m1]."])
+    assistant.reply("Let us talk of the cello concert in Faro.")
+    events = list(assistant.events("Which hour is right?"))
+    [recalled] = [event for event in events if event["kind"] == "recalled"]
+    assert recalled["again"]
+    assert recalled["queries"][:2] == (
+        "Which hour is right?",
+        "Let us talk of the cello concert in Faro. Which hour is right?",
+    )
+    assert "begins at eight" in recalled["memories"][0].text
+
+
+def test_every_question_of_a_message_finds_its_answer(ana, clock):
+    ana.remember("My beagle is called Biscuit.")
+    ana.remember("My sister Ines lives in Porto.")
+    assistant, _ = assistant_of(ana, clock, ["Porto, and Biscuit."])
+    reply = assistant.reply("Where does my sister live and what is my beagle called?")
+    told = " ".join(memory.text for memory in reply.memories)
+    assert "Porto" in told
+    assert "Biscuit" in told
+    assert reply.understood.queries == ("Where does my sister live", "what is my beagle called?")
+
+
 def test_without_memory_nothing_is_recalled_but_all_is_kept(ana, clock):
     ana.remember("I play the cello.")
     assistant, model = assistant_of(ana, clock, ["I do not know."], use_memory=False)

@@ -30,6 +30,7 @@ def test_what_is_asked_for_holds_from_the_next_turn_on(ana):
     assert CONCISE in model.calls[-1].messages[0]["content"]
     assert "concise" in [leaning.trait for leaning in reply.traits]
     assert any("cannot be steered" in note for note in reply.notes)
+    assert assistant.persona.get("concise") is not None
     assert reply.sizes["profile"] > 0
 
 
