@@ -76,18 +76,18 @@ class Gatekeeper:
 _bearer = HTTPBearer(auto_error=False, description="A token of `mnemon token new`; optional on loopback.")
 
 
-def access(request: Request, _: Annotated[object, Depends(_bearer)]) -> Access:
+async def access(request: Request, _: Annotated[object, Depends(_bearer)]) -> Access:
     gatekeeper: Gatekeeper = request.app.state.gatekeeper
     return gatekeeper.admit(request.headers.get("authorization"))
 
 
-def admin(may: Annotated[Access, Depends(access)]) -> Access:
+async def admin(may: Annotated[Access, Depends(access)]) -> Access:
     if not may.admin:
         raise Refusal(403, "This needs an admin's token.", hint="One is made by: mnemon token new --admin")
     return may
 
 
-def person(
+async def person(
     request: Request,
     may: Annotated[Access, Depends(access)],
     user: Annotated[

@@ -143,8 +143,8 @@ async def chat(asked: ChatRequest, request: Request, may: Asker) -> Response:
 
 
 async def _conversation(person: Person, asked: ChatRequest) -> tuple[str, Any]:
-    if asked.temporary:
-        return asked.thread or "temporary", asked.history()
+    if asked.temporary:  # a thread of its own, so that two can be compared side by side
+        return f"temporary-{secrets.token_hex(4)}", asked.history()
     if asked.thread is not None:
         return asked.thread, None
     history = asked.history()

@@ -314,3 +314,18 @@ def test_a_terminated_server_ends_in_order(killable, db):
     assert process.wait(timeout=20) == 0
     assert process.stdout.read().strip() == "closed"
     assert not db.with_name(f"{db.name}-wal").exists()
+
+
+def test_two_styles_can_be_compared_side_by_side(make_app, memory):
+    model = Held(3, free=1)
+    with serving(make_app(model)) as url, httpx.Client(base_url=url, timeout=20) as client:
+        styles = ({"concise": 1.0}, {"concise": -1.0})
+        threads = [in_thread(client, user="ana", temporary=True, persona=style) for style in styles]
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            assert model.waiting.acquire(timeout=10), "they are written at once"
+        model.go.set()
+        for thread in threads:
+            thread.join()
+    assert memory.users() == []
