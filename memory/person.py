@@ -121,8 +121,8 @@ class Person:
         units: Sequence[str] | frozenset[str] = ("turn",),
     ) -> list[Hit]:
         """The best k pieces for a question, best first. `time` is when it is asked (now): "last week" is
-        meant from there. `before` leaves out what was said at or after it. `units`: "turn", "fact",
-        "summary"."""
+        meant from there. `before` leaves out what was said at or after it. `units`: "turn", "session"
+        (its `id` is the session's name), "fact", "summary"."""
         check_text(query, "the query")
         check_count(k, "k")
         asked = self._parts.clock() if time is None else check_time(time)

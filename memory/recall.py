@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from mnemon.memory.records import Episode, Fact, Record, Role, Session, canonica
 from mnemon.memory.seams import MemoryStore, Select
 from mnemon.retrievers import Embedder, Ranked, Unit
 
-UNITS: frozenset[Unit] = frozenset({"turn", "fact", "summary"})
+UNITS: frozenset[Unit] = frozenset({"turn", "session", "fact", "summary"})
 SPARE = 20  # hits beyond those asked for, so that one that has not faded can come before one that has
 FADE = 0.2  # what fading to nothing would cost, in units of the fused score (standard deviations)
 # Cosine from which a fact is about words that do not stand in it. Seen with all-MiniLM over short facts:
@@ -60,8 +61,13 @@ def check_units(units: Sequence[str] | frozenset[str] | set[str]) -> frozenset[U
 def hits(store: MemoryStore, user: str, ranked: Sequence[Ranked], *, note: str) -> list[Hit]:
     """The records of what was found, best first. What has gone since is left out."""
     records = _records(store, user, ranked)
+    conversations = _conversations(store, user, ranked)
     found: list[Hit] = []
     for place in ranked:
+        if place.unit == "session":
+            if place.id in conversations:
+                found.append(_conversation(conversations[place.id], place, note))
+            continue
         record = records.get(place.id)
         if record is not None:
             found.append(_hit(record, place, note))
@@ -81,6 +87,45 @@ def _records(store: MemoryStore, user: str, ranked: Sequence[Ranked]) -> dict[st
         sessions = store.read(user, Select(kind="session"))
         records |= {summary_id(one.id): one for one in sessions if summary_id(one.id) in wanted}
     return records
+
+
+class Conversation(NamedTuple):
+    """A session that was found: its turns, and its summary where there is one."""
+
+    turns: Sequence[Episode]
+    summary: str
+
+
+def _conversations(store: MemoryStore, user: str, ranked: Sequence[Ranked]) -> dict[str, Conversation]:
+    wanted = [place.id for place in ranked if place.unit == "session"]
+    if not wanted:
+        return {}
+    stored = store.read(user, Select(kind="session", keys=wanted))
+    summaries = {one.id: one.summary for one in stored if isinstance(one, Session)}
+    found: dict[str, Conversation] = {}
+    for name in wanted:
+        turns = store.read(user, Select(kind="episode", session=name))
+        said = [one for one in turns if isinstance(one, Episode)]
+        if said:
+            found[name] = Conversation(said, summaries.get(name, ""))
+    return found
+
+
+def _conversation(found: Conversation, place: Ranked, note: str) -> Hit:
+    """What is shown of a session is its summary, or the turn in it that matched best."""
+    best = next((turn for turn in found.turns if turn.id == place.why.get("best_turn")), found.turns[0])
+    return Hit(
+        id=place.id,
+        text=found.summary or best.text,
+        time=found.turns[0].time,
+        session=place.id,
+        speaker="" if found.summary else best.speaker or best.role,
+        role=None if found.summary else best.role,
+        score=place.score,
+        unit="session",
+        source="session",
+        why={**place.why, **({"note": note} if note else {})},
+    )
 
 
 def _hit(record: Record, place: Ranked, note: str) -> Hit:

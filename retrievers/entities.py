@@ -129,7 +129,22 @@ _ASKED = (
 )
 _WORD = re.compile(r"\w+")
 _SELF = re.compile(r"\b(?:i|i'm|i've|i'd|my|me|mine|we|our|us)\b", re.I)
-_OTHER = re.compile(r"\byou(?:r|'ve|'d)?\b", re.I)
+# "Can you list ..." asks the assistant for something now; only what it said or did is told by its turns.
+_SAYING = (
+    "said|say|told|tell|mention(?:ed)?|suggest(?:ed)?|recommend(?:ed)?|advised?|propos(?:e|ed)|explain(?:ed)?|"
+    "describ(?:e|ed)|g[ai]ve|wr[io]te|list(?:ed)?|provid(?:e|ed)|offer(?:ed)?|shared?|helped|made|created|"
+    "came up"
+)
+_OTHER = re.compile(
+    rf"\b(?:did|have|had|were) you\b|\byou(?:'d|'ve| had| have| just| also| already)? (?:{_SAYING})\b"
+    r"|\byour (?:last |previous |earlier )?"
+    r"(?:advice|suggestions?|recommendations?|answers?|repl(?:y|ies)|responses?|"
+    r"explanations?|instructions|tips|words)\b",
+    re.I,
+)
+_ASKING_NOW = re.compile(
+    r"\b(?:can|could|would|will|do|should|please|may) you (?:please |also |just )?\w+", re.I
+)
 USER_NAMES = frozenset({"user", "human", "me"})
 ASSISTANT_NAMES = frozenset({"assistant", "ai", "bot", "system"})
 
@@ -185,15 +200,16 @@ class Mentions:
 def mentions(text: str, speakers: Collection[str]) -> Mentions:
     """Speakers named in the text; "I" means the user of a user–assistant history and "you" the assistant."""
     present = {word.lower() for word in _WORD.findall(text)}
+    of_assistant = _OTHER.search(_ASKING_NOW.sub(" ", text)) is not None
     found: set[str] = set()
     said: set[str] = set()
     for speaker in speakers:
         lowered = speaker.lower()
         if lowered in USER_NAMES:
-            if _SELF.search(text):
+            if not of_assistant and _SELF.search(text):
                 found.add(speaker)
         elif lowered in ASSISTANT_NAMES:
-            if _OTHER.search(text):
+            if of_assistant:
                 found.add(speaker)
         elif parts := {part for part in _WORD.findall(lowered) if len(part) > 1} & present:
             found.add(speaker)

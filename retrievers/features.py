@@ -12,10 +12,12 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemon.retrievers.entities import ASKABLE, Mark, Mentions
+from mnemon.retrievers.columns import Columns, Floats, Ints
+from mnemon.retrievers.entities import ASKABLE, ASSISTANT_NAMES, USER_NAMES, Mark, Mentions
+from mnemon.retrievers.piece_vectors import Cosines
 from mnemon.retrievers.segments import mean_of_best, near_sums
 from mnemon.retrievers.timing import TimeSpan
-from mnemon.retrievers.windows import Columns, Floats, Ints, Rows
+from mnemon.retrievers.windows import Rows
 
 K1, B = 1.5, 0.75
 TURN = (1.0,)
@@ -30,19 +32,21 @@ FEATURES = (
     "lex_before", "lex_after",  # BM25 of the turn before and after, share of the query's best
     "share_turn", "share_near", "share_wide", "share_session",  # idf-weighted share of query terms found
     "rarest", "pairs",  # the rarest query term is here; adjacent query terms occur together
-    "dense_turn", "dense_near", "dense_session", "dense_echo",  # cosine lanes, z over the history
-    "cosine", "cosine_before", "cosine_after",  # plain cosines
+    "dense_turn", "dense_near", "dense_session",  # cosine of the best piece, z over the history
+    "dense_whole", "dense_first",  # of the mean of all pieces, of the first piece
+    "dense_core",  # to what the question is about, without its frame
+    "cosine", "cosine_before", "cosine_after", "cosine_whole",  # plain cosines
     "speaker", "speaker_other", "speaker_before",  # said by whom the question is about
+    "own", "own_other",  # said by the user, by the assistant
+    "fresh",  # unlike the turns before it
     "kind", "kind_near",  # shows what is asked for (when → a date, where → a place ...)
     "when_time", "where_place", "who_person", "many_number", "why_reason", "which_name",
-    "names", "numbers",  # share of the query's names and numbers found here
+    "names",  # share of the query's names found here
     "asks", "answers", "greets", "first", "shows", "length", "opening",  # what sort of turn it is
-    "in_time", "recent", "fact", "summary",
+    "in_time", "told_time", "recent", "fact", "summary",
 )  # fmt: skip
 # What needs an embedder; 0 without one.
-DENSE = frozenset(
-    {"dense_turn", "dense_near", "dense_session", "dense_echo", "cosine", "cosine_before", "cosine_after"}
-)
+DENSE = frozenset(name for name in FEATURES if name.startswith(("dense_", "cosine")) or name == "fresh")
 INDEX = {name: place for place, name in enumerate(FEATURES)}
 
 
@@ -53,10 +57,10 @@ class Asked:
     terms: dict[str, int]  # stems without speakers' names → count
     order: Sequence[str]  # the same stems in order
     vector: NDArray[np.float32] | None
+    core: NDArray[np.float32] | None  # of what it is about, without its frame
     mentions: Mentions
     kinds: Mark
     names: frozenset[str]
-    numbers: frozenset[str]
     span: TimeSpan | None
     now: datetime | None
 
@@ -67,9 +71,17 @@ class Lanes:
 
     lexical: dict[str, Floats]  # by kernel
     session: Floats  # (sessions,) BM25 of whole sessions
-    cosine: Floats | None
+    cosines: Cosines | None
     weights: dict[str, float]  # inverse document frequency of each known term
     eligible: NDArray[np.bool_]  # (n,) rows that may be returned
+
+
+@dataclass(frozen=True)
+class Meanings:
+    """What whole turns are about, by the mean of their pieces."""
+
+    core: NDArray[np.float32]  # (pool,) likeness to what the question is about
+    fresh: NDArray[np.float32]  # (pool,) how unlike the two turns before
 
 
 def standard(values: Floats, over: NDArray[np.bool_]) -> Floats:
@@ -135,7 +147,9 @@ def _near(
     return near_sums(columns.links, found, held, kernel, np.zeros(n + 1))
 
 
-def describe(rows: Rows, columns: Columns, asked: Asked, lanes: Lanes, pool: Ints) -> NDArray[np.float32]:
+def describe(
+    rows: Rows, columns: Columns, asked: Asked, lanes: Lanes, pool: Ints, meanings: Meanings | None = None
+) -> NDArray[np.float32]:
     """The feature matrix of the pool. (pool,) → (pool, features)"""
     matrix = np.zeros((pool.size, len(FEATURES)), np.float32)
 
@@ -143,8 +157,11 @@ def describe(rows: Rows, columns: Columns, asked: Asked, lanes: Lanes, pool: Int
         matrix[:, INDEX[name]] = values
 
     _put_lexical(put, rows, columns, asked, lanes, pool)
-    if lanes.cosine is not None:
-        _put_dense(put, columns, lanes, pool)
+    if lanes.cosines is not None:
+        _put_dense(put, columns, lanes.cosines, pool)
+    if meanings is not None:
+        put("dense_core", standard(meanings.core, np.ones(pool.size, np.bool_)))
+        put("fresh", meanings.fresh)
     _put_turns(put, rows, columns, asked, pool)
     _put_times(put, columns, asked, pool)
     return matrix
@@ -194,14 +211,14 @@ def _put_lexical(put: Put, rows: Rows, columns: Columns, asked: Asked, lanes: La
     put("pairs", np.mean(together, axis=0) if together else np.zeros(pool.size))
 
 
-def _put_dense(put: Put, columns: Columns, lanes: Lanes, pool: Ints) -> None:
-    cosine = lanes.cosine
-    assert cosine is not None
+def _put_dense(put: Put, columns: Columns, cosines: Cosines, pool: Ints) -> None:
+    cosine = cosines.best
     put("dense_turn", standard(cosine, columns.alive)[pool])
-    padded = cosine.copy()
-    near = columns.spread(padded, NEAR)
-    put("dense_near", standard(near, columns.turn)[pool])
+    put("dense_whole", standard(cosines.whole, columns.alive)[pool])
+    put("dense_first", standard(cosines.first, columns.alive)[pool])
+    put("dense_near", standard(columns.spread(cosine, NEAR), columns.turn)[pool])
     put("cosine", cosine[pool])
+    put("cosine_whole", cosines.whole[pool])
     put("cosine_before", cosine[columns.links[-1][pool]])
     put("cosine_after", cosine[columns.links[1][pool]])
     best = session_best(columns, cosine)
@@ -222,6 +239,11 @@ def _put_turns(put: Put, rows: Rows, columns: Columns, asked: Asked, pool: Ints)
         put("speaker", theirs[pool])
         put("speaker_other", ~theirs[pool])
         put("speaker_before", theirs[columns.links[-1][pool]])
+    users = {code for name, code in rows.speakers.items() if name.lower() in USER_NAMES}
+    assistants = {code for name, code in rows.speakers.items() if name.lower() in ASSISTANT_NAMES}
+    if users and assistants:
+        put("own", np.isin(speaker, list(users))[pool])
+        put("own_other", np.isin(speaker, list(assistants))[pool])
     shown = columns.marks[pool]
     around = columns.marks[columns.links[-1][pool]] | columns.marks[columns.links[1][pool]]
     wanted = [mark for mark in ASKABLE if mark in asked.kinds]
@@ -254,6 +276,11 @@ def _put_times(put: Put, columns: Columns, asked: Asked, pool: Ints) -> None:
     if asked.span is not None:
         inside = (times >= asked.span.start.timestamp()) & (times < asked.span.end.timestamp())
         put("in_time", np.where(known, inside, 0.0))
+        told = columns.told[pool]
+        put(
+            "told_time",
+            (told[:, 0] < asked.span.end.timestamp()) & (told[:, 1] > asked.span.start.timestamp()),
+        )
     newest = asked.now.timestamp() if asked.now is not None else np.nanmax(columns.time, initial=0.0)
     days = np.maximum(newest - np.where(known, times, newest), 0.0) / 86400
     put("recent", 1.0 / (1.0 + days / 30))

@@ -16,14 +16,6 @@ HAND_SET: Mapping[str, float] = {
     "speaker": 1.0, "kind": 0.3, "asks": -0.3, "in_time": 1.5, "fact": 0.3,
 }  # fmt: skip
 
-# What a trained trunk leans on besides: it knows only the kind of history it was trained on. Meaning and the
-# hand-set weights hold everywhere; a long turn has more pieces, so its best one flatters it.
-LEANING: Mapping[str, float] = {
-    **{name: 0.2 * weight for name, weight in HAND_SET.items()},
-    "dense_turn": 1.0 + 0.2 * HAND_SET["dense_turn"],
-    "length": -1.5,
-}
-
 
 def hand_set_scores(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Weighted sums. (pool, features) → (pool,)"""

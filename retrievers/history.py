@@ -17,29 +17,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemon.errors import UsageError
-from mnemon.retrievers.entities import USER_NAMES, Mark, mentions, names
+from mnemon.retrievers.columns import Columns, Floats, Ints
 from mnemon.retrievers.entities import asked as kinds_asked
+from mnemon.retrievers.entities import mentions, names
 from mnemon.retrievers.features import (
     FEATURES,
     Asked,
     Lanes,
+    Meanings,
     describe,
     lexical_lanes,
     standard,
 )
+from mnemon.retrievers.framing import subject
 from mnemon.retrievers.fusion import hand_set_scores
 from mnemon.retrievers.head import Comparison, Head
+from mnemon.retrievers.piece_vectors import IndexFactory, PieceVectors
 from mnemon.retrievers.seams import Document, Embedder, Query, Ranked, Vectors
 from mnemon.retrievers.sessions import SESSION_FEATURES, SessionPool, describe_sessions
 from mnemon.retrievers.slots import best, check, last_of_each
 from mnemon.retrievers.text import Tokenizer
 from mnemon.retrievers.threads import one_thread
-from mnemon.retrievers.timing import TimeSpan, resolve_time
+from mnemon.retrievers.timing import TimeSpan, looks_back, resolve_time
 from mnemon.retrievers.trunk import Trunk, shipped_session_trunk, shipped_trunk
-from mnemon.retrievers.windows import Columns, Floats, Rows, pieces, spoken
+from mnemon.retrievers.windows import Rows, pieces, spoken
 
 POOL = 400  # rows that are described and ranked
-SHAPE = 7  # numbers that describe a history to the router
 HOLE_FRACTION = 4  # rebuild when more than one row in so many is a hole
 
 
@@ -65,7 +68,8 @@ class HistoryRetriever:
     """A `Retriever` over one person's turns, facts and summaries. Thread-safe.
 
     `add` takes vectors already computed: one array of (pieces, dimension) per document, as `embed` gives
-    them.
+    them. An `index` (a maker of a `VectorIndex`, by dimension) spares comparing with every vector; it pays
+    from some hundred thousand turns on.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class HistoryRetriever:
         session_trunk: Trunk | None = None,
         head: Head | None = None,
         pool: int = POOL,
+        index: IndexFactory | None = None,
     ) -> None:
         self.trunk = _trunk(trunk)
         self.session_trunk = session_trunk or (shipped_session_trunk() if trunk == "shipped" else None)
@@ -85,8 +90,8 @@ class HistoryRetriever:
         self._tokenize = Tokenizer()
         self._lock = threading.RLock()
         self._rows = Rows()
-        self._vectors = _Vectors()
-        self._means: tuple[Columns, Vectors] | None = None
+        self._index = index
+        self._vectors = PieceVectors(index)
 
     def __len__(self) -> int:
         return len(self._rows.row_of)
@@ -139,7 +144,7 @@ class HistoryRetriever:
         if self._rows.holes <= max(256, len(self._rows) // HOLE_FRACTION):
             return
         old, vectors = self._rows, self._vectors
-        self._rows, self._vectors = Rows(), _Vectors()
+        self._rows, self._vectors = Rows(), PieceVectors(self._index)
         for row, document in enumerate(old.documents):
             if document is not None:
                 fresh = self._rows.append(document, self._tokenize(document.text))
@@ -175,7 +180,7 @@ class HistoryRetriever:
 
         rows, owners = load(state, 0 if vectors is None else len(vectors))
         with self._lock:
-            self._rows, self._vectors = rows, _Vectors()
+            self._rows, self._vectors = rows, PieceVectors(self._index)
             if vectors is not None:
                 self._vectors.take(vectors, owners)
             return set(rows.row_of)
@@ -195,12 +200,20 @@ class HistoryRetriever:
 
     def _see(self, query: Query, columns: Columns, *, also: Collection[str] = ()) -> "_Seen":
         asked = self._ask(query)
-        lanes = self._lanes(columns, asked, query)
-        pool = self._pool(columns, lanes)
+        lanes, in_time = self._lanes(columns, asked, query)
+        pool = best(_rough(columns, lanes), np.flatnonzero(lanes.eligible), self.pool)
         extra = [row for id_ in also if (row := self._rows.row_of.get(id_)) is not None]
         pool = np.union1d(pool, np.array(extra, np.int64))
-        features = describe(self._rows, columns, asked, lanes, pool)
-        return _Seen(columns, asked, lanes, pool, features, self._judge(features))
+        features = describe(self._rows, columns, asked, lanes, pool, self._meanings(columns, asked, pool))
+        return _Seen(columns, asked, lanes, pool, features, self._judge(features), in_time)
+
+    def _meanings(self, columns: Columns, asked: Asked, pool: Ints) -> Meanings | None:
+        if asked.core is None:
+            return None
+        vectors = self._vectors.wholes(pool)
+        before = [self._vectors.wholes(columns.links[step][pool]) for step in (-1, -2)]
+        told = np.maximum(*(np.einsum("pd,pd->p", vectors, earlier) for earlier in before))
+        return Meanings(vectors @ asked.core, 1.0 - told)
 
     def _judge(self, features: NDArray[np.float32]) -> dict[str, Floats]:
         """The score of each row, and what it is made of."""
@@ -265,54 +278,37 @@ class HistoryRetriever:
             seen = self._see(query, columns, also=also)
             return Pool([self._rows.id_at(row) for row in seen.rows.tolist()], seen.features)
 
-    def shape(self) -> NDArray[np.float32]:
-        """What sort of history this is, in a few numbers of about unit size: what the router reads."""
-        with self._lock:
-            columns = self._rows.columns()
-            turns = np.flatnonzero(columns.turn)
-            if not turns.size:
-                return np.zeros(SHAPE, np.float32)
-            length, shown = columns.length[turns], columns.marks[turns]
-            roles = any(name.lower() in USER_NAMES for name in self._rows.speakers)
-            return np.array(
-                [
-                    np.log10(turns.size) - 2.5,
-                    np.log1p(length).mean() - 2.5,
-                    (length > 60).mean(),
-                    float(roles),
-                    ((shown & Mark.ASKS) > 0).mean(),
-                    ((shown & Mark.GREETS) > 0).mean(),
-                    np.log10(turns.size / np.unique(columns.session[turns]).size) - 1.0,
-                ],
-                np.float32,
-            )
-
     def _ask(self, query: Query) -> Asked:
         said = mentions(query.text, [name for name in self._rows.speakers if name])
         name_terms = {term for word in said.words for term in self._tokenize(word)}
-        order = self._tokenize(query.text)
+        about = subject(query.text)
+        order = self._tokenize(about) or self._tokenize(query.text)
         content = [term for term in order if term not in name_terms] or order
-        vector = None
+        vector = core = None
         if self.embedder is not None and self._vectors.size:
-            vector = np.asarray(self.embedder.embed_queries([query.text])[0], np.float32)
+            texts = [query.text] if about == query.text else [query.text, about]
+            found = np.asarray(self.embedder.embed_queries(texts), np.float32)
+            vector, core = found[0], found[-1]
         return Asked(
             terms=dict(Counter(content)),
             order=content,
             vector=vector,
+            core=core,
             mentions=said,
             kinds=kinds_asked(query.text),
             names=names(query.text) - said.words,
-            numbers=frozenset(),
             span=resolve_time(query.text, query.time) if query.time is not None else None,
             now=query.time,
         )
 
-    def _lanes(self, columns: Columns, asked: Asked, query: Query) -> Lanes:
+    def _lanes(self, columns: Columns, asked: Asked, query: Query) -> tuple[Lanes, str]:
         lexical, session, weights = lexical_lanes(self._rows, columns, asked.terms)
-        cosine = None
+        cosines = None
         if asked.vector is not None:
-            cosine = self._vectors.cosines(asked.vector, len(self._rows))
-        return Lanes(lexical, session, cosine, weights, self._eligible(columns, query))
+            also = None if self._index is None else _near_in_words(columns, lexical, self.pool)
+            cosines = self._vectors.cosines(asked.vector, len(self._rows), also)
+        eligible, in_time = _in_time(columns, asked, self._eligible(columns, query), query.text)
+        return Lanes(lexical, session, cosines, weights, eligible), in_time
 
     def _eligible(self, columns: Columns, query: Query) -> NDArray[np.bool_]:
         mask = np.zeros(columns.alive.size, np.bool_)
@@ -332,16 +328,6 @@ class HistoryRetriever:
             mask &= allowed
         return mask
 
-    def _pool(self, columns: Columns, lanes: Lanes) -> NDArray[np.int64]:
-        """The rows worth describing: best by the cheap lanes together."""
-        rough = standard(lanes.lexical["turn"], columns.alive) + standard(
-            lanes.lexical["wide"], columns.alive
-        )
-        if lanes.cosine is not None:
-            rough = rough + 2.0 * standard(lanes.cosine, columns.alive)
-        eligible = np.flatnonzero(lanes.eligible)
-        return np.sort(best(rough, eligible, self.pool)).astype(np.int64)
-
     def _rank(self, query: Query, seen: "_Seen") -> list[Ranked]:
         if not query.units & {"turn", "fact", "summary"}:
             return []
@@ -356,6 +342,8 @@ class HistoryRetriever:
             document = self._rows.documents[int(pool[place])]
             assert document is not None
             why: dict[str, float | str] = {name: float(column[place]) for name, column in opinion.items()}
+            if seen.in_time:
+                why["time"] = seen.in_time
             why.update(
                 (name, float(value)) for name, value in zip(FEATURES, features[place], strict=True) if value
             )
@@ -373,31 +361,30 @@ class HistoryRetriever:
         scores = pool.features[:, place].astype(np.float64)
         if self.session_trunk is not None:
             scores = self.session_trunk.scores(self.session_trunk.represent(pool.features)).astype(np.float64)
-        return [
-            Ranked(
-                id=self._rows.sessions[int(pool.sessions[row])],
-                score=float(scores[row]),
-                unit="session",
-                why={
-                    name: float(v) for name, v in zip(SESSION_FEATURES, pool.features[row], strict=True) if v
-                },
+        hits = []
+        for row in best(scores, np.arange(scores.size), query.k).tolist():
+            session = int(pool.sessions[row])
+            why: dict[str, float | str] = {"score": float(scores[row])}
+            theirs = np.flatnonzero(seen.columns.session[seen.rows] == session)
+            if theirs.size:
+                top = theirs[np.argmax(seen.opinion["score"][theirs])]
+                why["best_turn"] = self._rows.id_at(int(seen.rows[top]))
+            if seen.in_time:
+                why["time"] = seen.in_time
+            values = zip(SESSION_FEATURES, pool.features[row], strict=True)
+            why.update((name, float(value)) for name, value in values if value)
+            hits.append(
+                Ranked(id=self._rows.sessions[session], score=float(scores[row]), unit="session", why=why)
             )
-            for row in best(scores, np.arange(scores.size), query.k).tolist()
-        ]
+        return hits
 
     def _session_pool(self, query: Query, seen: "_Seen") -> SessionPool:
         scores = np.full(seen.columns.alive.size + 1, float(seen.opinion["score"].min(initial=0.0)))
         scores[seen.rows] = seen.opinion["score"]
         newest = float(np.nanmax(seen.columns.time, initial=0.0))
         now = query.time.timestamp() if query.time is not None else newest
-        means = self._session_means(seen.columns) if seen.asked.vector is not None else None
+        means = self._vectors.means(seen.columns) if seen.asked.vector is not None else None
         return describe_sessions(seen.columns, seen.lanes, scores, means, seen.asked.vector, now)
-
-    def _session_means(self, columns: Columns) -> Vectors:
-        """Unit mean vectors of the sessions' turns, kept until a document comes or goes."""
-        if self._means is None or self._means[0] is not columns:
-            self._means = (columns, self._vectors.means(columns))
-        return self._means[1]
 
     def describe_sessions(self, query: Query) -> Pool:
         """The candidate sessions of a query with their features."""
@@ -419,6 +406,7 @@ class _Seen:
     rows: NDArray[np.int64]  # (pool,)
     features: NDArray[np.float32]  # (pool, F)
     opinion: dict[str, Floats]  # by part of the score, (pool,)
+    in_time: str  # what a time named in the question did to the search
 
 
 def _trunk(given: Trunk | Literal["shipped", "hand-set"]) -> Trunk | None:
@@ -427,74 +415,33 @@ def _trunk(given: Trunk | Literal["shipped", "hand-set"]) -> Trunk | None:
     return shipped_trunk() if given == "shipped" else None
 
 
-class _Vectors:
-    """Vectors of pieces in one growing array; a row may own several."""
+def _near_in_words(columns: Columns, lexical: Mapping[str, Floats], count: int) -> Ints:
+    """The best rows by words, and their neighbours."""
+    rows = best(lexical["turn"] + lexical["wide"], np.flatnonzero(columns.alive), count)
+    return np.unique(np.concatenate([columns.links[step][rows] for step in (-1, 0, 1)]))
 
-    def __init__(self) -> None:
-        self._array: Vectors = np.zeros((0, 0), np.float32)
-        self._owner: NDArray[np.int64] = np.zeros(0, np.int64)
-        self.size = 0
-        self._span: dict[int, tuple[int, int]] = {}
 
-    def append(self, row: int, vectors: Vectors) -> None:
-        count, dimension = vectors.shape
-        if self._array.shape[1] not in (0, dimension):
-            raise UsageError(
-                f"Vectors of dimension {dimension} were added to an index of dimension "
-                f"{self._array.shape[1]}."
-            )
-        if self.size + count > len(self._owner):
-            room = max(1024, 2 * len(self._owner), self.size + count)
-            array = np.zeros((room, dimension), np.float32)
-            if self.size:
-                array[: self.size] = self._array[: self.size]
-            owner = np.full(room, -1, np.int64)
-            owner[: self.size] = self._owner[: self.size]
-            self._array, self._owner = array, owner
-        self._array[self.size : self.size + count] = vectors
-        self._owner[self.size : self.size + count] = row
-        self._span[row] = (self.size, self.size + count)
-        self.size += count
+def _rough(columns: Columns, lanes: Lanes) -> Floats:
+    """The cheap lanes together: which rows are worth describing. (n + 1,)"""
+    rough = standard(lanes.lexical["turn"], columns.alive) + standard(lanes.lexical["wide"], columns.alive)
+    if lanes.cosines is not None:
+        rough = (
+            rough + standard(lanes.cosines.best, columns.alive) + standard(lanes.cosines.whole, columns.alive)
+        )
+    return rough
 
-    def owners(self) -> NDArray[np.int64]:
-        """The row of each vector, in order."""
-        return self._owner[: self.size]
 
-    def take(self, vectors: Vectors, owners: NDArray[np.int64]) -> None:
-        """Hold these vectors, each of a row, those of one row side by side."""
-        self._array, self._owner, self.size = vectors, owners.copy(), len(owners)
-        borders = np.flatnonzero(np.diff(owners)) + 1
-        starts = np.concatenate([[0], borders]) if len(owners) else borders
-        ends = np.concatenate([borders, [len(owners)]]) if len(owners) else borders
-        spans = zip(starts.tolist(), ends.tolist(), strict=True)
-        self._span = dict(zip(owners[starts].tolist(), spans, strict=True))
-
-    def drop(self, row: int) -> None:
-        self._span.pop(row, None)
-
-    def of(self, row: int) -> Vectors | None:
-        span = self._span.get(row)
-        return None if span is None else self._array[span[0] : span[1]].copy()
-
-    def means(self, columns: Columns) -> Vectors:
-        """Unit mean of each session's turns. (sessions, dimension)"""
-        owner = self._owner[: self.size]
-        counted = columns.turn[owner]
-        session = columns.session[owner[counted]]
-        order = np.argsort(session, kind="stable")
-        found = np.zeros((columns.sessions, self._array.shape[1]), np.float32)
-        if order.size:
-            starts = np.flatnonzero(np.diff(session[order], prepend=-1))
-            sums = np.add.reduceat(self._array[: self.size][counted][order], starts, axis=0)
-            found[session[order][starts]] = sums
-        norms = np.linalg.norm(found, axis=1, keepdims=True)
-        unit: Vectors = found / np.maximum(norms, 1e-9)
-        return unit
-
-    def cosines(self, vector: NDArray[np.float32], rows: int) -> Floats:
-        """The best cosine of each row's pieces. (rows + 1,), 0 where a row has none."""
-        products = (self._array[: self.size] @ vector).astype(np.float64)
-        found = np.full(rows + 1, -1.0)
-        np.maximum.at(found, self._owner[: self.size], products)
-        found[found < -0.999] = 0.0
-        return found
+def _in_time(
+    columns: Columns, asked: Asked, eligible: NDArray[np.bool_], text: str
+) -> tuple[NDArray[np.bool_], str]:
+    """Rows said in, or telling of, the time that a question about the past names; all of them when there are
+    none. And what was done, in words."""
+    span = asked.span
+    if span is None or not span.explicit or not looks_back(text, span, asked.now):
+        return eligible, ""
+    start, end = span.told_within()
+    told = (columns.told[:, 0] < span.end.timestamp()) & (columns.told[:, 1] > span.start.timestamp())
+    within = eligible & (((columns.time >= start) & (columns.time < end)) | told | ~columns.turn)
+    if not (within & columns.turn).any():
+        return eligible, f"nothing is known of {span.text!r}: searched at all times"
+    return within, f"told of {span.text!r}"

@@ -23,6 +23,9 @@ from mnemon.retrievers.windows import Rows
 _SOURCES = (
     "history.py",
     "windows.py",
+    "columns.py",
+    "piece_vectors.py",
+    "timing.py",
     "text.py",
     "stopwords.txt",
     "entities.py",
@@ -54,11 +57,11 @@ def code() -> str:
 
 def dump(rows: Rows, owners: NDArray[np.int64]) -> bytes:
     """Rows, and the row of each vector."""
-    frozen, rows._frozen = rows._frozen, None  # arrays that are made again in a moment
+    kept, rows._frozen, rows._columns = (rows._frozen, rows._columns), None, None  # made again in a moment
     try:
         return pickle.dumps((rows, owners.astype(np.int64).tobytes()), protocol=5)
     finally:
-        rows._frozen = frozen
+        rows._frozen, rows._columns = kept
 
 
 def load(state: bytes, count: int) -> tuple[Rows, NDArray[np.int64]]:

@@ -34,6 +34,7 @@ class Example:
     time: datetime | None = None
     before: datetime | None = None
     sessions: tuple[str, ...] = ()  # sessions that hold evidence, where the source says so
+    weight: float = 1.0  # how many questions it counts for in training
 
 
 class History(NamedTuple):
@@ -89,6 +90,7 @@ def _read(record: Mapping[str, Any]) -> History:
 
 SUBSETS = ((30, 50, 80), (25, 40, 60))  # sessions per sampled history: as written; as a chat of short turns
 SHORT = 200  # characters of a short turn
+_KIND = re.compile(r"\s*【([^】]*)】")
 _MARKUP = re.compile(r"【[^】]*】|\*+|`|#+ ")
 _USER = re.compile(r"\b(?:[Tt]he )?[Uu]ser('s)?\b")
 _FRIENDS = ("Nora", "Tom", "Priya", "Marco", "Elif", "Joan", "Pedro", "Lena", "Omar", "Grace")
@@ -110,11 +112,13 @@ class _Point(NamedTuple):
     statement: str
     session: str
     position: int
+    theme: str  # project and kind of memory: points of one theme answer one broad question
 
 
 def realmem_histories(person: Mapping[str, Any], *, seed: int = 0) -> Iterator[History]:
-    """Seven histories of one person: three as written, three as a chat of short turns between two names, and
-    the whole of it with the queries that were really asked, each seeing only the sessions before its own."""
+    """Eleven histories of one person: three as written; three as a chat of short turns between two names;
+    the whole of it with the queries that were really asked, each seeing only the sessions before its own; two
+    with wishes laid among the talk; two with broad questions and questions of who said what."""
     name = str(person["_metadata"]["person_name"]).split("_")[0]
     turns, points = _turns_and_points(person["dialogues"])
     rng = random.Random(f"{seed} {name}")
@@ -127,6 +131,17 @@ def realmem_histories(person: Mapping[str, Any], *, seed: int = 0) -> Iterator[H
             build = (_as_written, _as_chat)[kind]
             yield build(f"{name}-{kind}{number}", name, part, noted, rng)
     yield _as_asked(f"{name}-asked", person["dialogues"], turns)
+    from mnemon.retrievers.wishes import with_wishes  # which knows this module's histories
+
+    for number, size in enumerate((25, 60)):
+        chosen = set(rng.sample(sessions, min(size, len(sessions))))
+        part = _documents([turn for turn in turns if turn.session in chosen])
+        yield with_wishes(f"{name}-2{number}", part, rng)
+    for number, size in enumerate((30, 60)):
+        chosen = set(rng.sample(sessions, min(size, len(sessions))))
+        part = [turn for turn in turns if turn.session in chosen]
+        noted = [point for point in points if point.session in chosen]
+        yield _as_themes(f"{name}-3{number}", part, noted, rng)
 
 
 def _turns_and_points(dialogues: Sequence[Mapping[str, Any]]) -> tuple[list[_Turn], list[_Point]]:
@@ -144,18 +159,16 @@ def _turns_and_points(dialogues: Sequence[Mapping[str, Any]]) -> tuple[list[_Tur
             # `source_turn` counts from one or from zero; the quoted snapshot is certain.
             position = place.get(str(memory["source_content_snapshot"]).strip(), -1)
             if position >= 0:
-                points.append(_Point(_plain(str(memory["content"])), session, position))
+                content = str(memory["content"])
+                project = str(memory["index"]).partition("-")[0].partition(":")[0]
+                kind = _KIND.match(content)
+                theme = f"{project} {kind.group(1) if kind else ''}"
+                points.append(_Point(_plain(content), session, position, theme))
     return turns, points
 
 
 def _as_written(name: str, _: str, turns: list[_Turn], points: list[_Point], rng: random.Random) -> History:
-    documents = [
-        Document(
-            id=f"{turn.session}:{turn.position}", text=turn.text, speaker=turn.speaker,
-            session=turn.session, position=turn.position, time=turn.time,
-        )
-        for turn in turns
-    ]  # fmt: skip
+    documents = _documents(turns)
     now = max(turn.time for turn in turns) + timedelta(days=1)
     examples = [
         Example(text=_first_person(text), gold=(f"{point.session}:{point.position}",), time=now)
@@ -165,20 +178,67 @@ def _as_written(name: str, _: str, turns: list[_Turn], points: list[_Point], rng
     return History(name, documents, examples)
 
 
+def _documents(turns: Sequence[_Turn]) -> list[Document]:
+    return [
+        Document(
+            id=f"{turn.session}:{turn.position}", text=turn.text, speaker=turn.speaker,
+            session=turn.session, position=turn.position, time=turn.time,
+        )
+        for turn in turns
+    ]  # fmt: skip
+
+
+def _as_themes(name: str, turns: list[_Turn], points: list[_Point], rng: random.Random) -> History:
+    """Broad questions, whose evidence is every turn of one theme; and who said what."""
+    said_by = {(turn.session, turn.position): turn.speaker for turn in turns}
+    by_theme: dict[str, list[_Point]] = {}
+    for point in points:
+        by_theme.setdefault(point.theme, []).append(point)
+    now = max(turn.time for turn in turns) + timedelta(days=1)
+    examples: list[Example] = []
+    for theme, theirs in sorted(by_theme.items()):
+        for pattern, by in _BROAD:
+            kept = [p for p in theirs if by is None or said_by[p.session, p.position] == by]
+            gold = sorted({f"{p.session}:{p.position}" for p in kept})
+            if not 2 <= len(gold) <= 14:
+                continue
+            shown = rng.sample(kept, min(3, len(kept)))
+            parts = [" ".join(_about(p.statement, rng)) for p in shown]
+            name_ = re.sub(r"[_\d]+", " ", theme).strip().lower()
+            text = pattern.format(theme=name_, a=parts[0], b=parts[1 % len(parts)], c=parts[-1])
+            examples.append(Example(text=text, gold=tuple(gold), time=now))
+    for point in points:
+        by = said_by[point.session, point.position]
+        text = " ".join(_about(point.statement, rng, least=4))
+        pattern = rng.choice(_OF_USER if by == "User" else _OF_ASSISTANT)
+        gold = (f"{point.session}:{point.position}",)
+        examples.append(Example(text=pattern.format(text), gold=gold, time=now))
+    return History(name, _documents(turns), examples)
+
+
+_BROAD = (
+    ("Give me an overview of all we said about {theme}, from {a} to {b}.", None),
+    ("How did my plans for {theme} change over time, {a}, {b} and {c} included?", "User"),
+    ("In which order did I speak of {a}, {b} and {c}?", "User"),
+    ("How many different things did I tell you about {a}?", "User"),
+)
+_OF_USER = ("What did I say about {}?", "Have I ever told you of {}?", "When did I mention {}?", "Do I {}?")
+_OF_ASSISTANT = ("What did you suggest about {}?", "How did you explain {}?", "What was your advice on {}?")
+
+
+def _about(statement: str, rng: random.Random, *, least: int = 2) -> list[str]:
+    """Some neighbouring words of a statement, without the user."""
+    words = [w for w in _USER.sub("", _SENTENCE.split(statement)[0]).rstrip(".").split() if w]
+    count = min(len(words), rng.randint(least, least + 4))
+    at = rng.randrange(0, max(len(words) - count, 0) + 1)
+    return words[at : at + count] or ["it"]
+
+
 def _as_asked(name: str, dialogues: Sequence[Mapping[str, Any]], turns: list[_Turn]) -> History:
-    """The real queries: the reply to each names the sessions and the memory points that it used."""
-    source: dict[tuple[str, str], str] = {}
+    """The real queries: the reply to each names the sessions that it used."""
     start: dict[str, datetime] = {}
     for turn in turns:
         start.setdefault(turn.session, turn.time)
-    for dialogue in dialogues:
-        place = {
-            str(t["content"]).strip(): n for n, t in reversed(list(enumerate(dialogue["dialogue_turns"])))
-        }
-        for memory in dialogue["extracted_memory"]:
-            if (position := place.get(str(memory["source_content_snapshot"]).strip())) is not None:
-                session = str(dialogue["session_uuid"])
-                source[session, str(memory["content"])] = f"{session}:{position}"
     examples: list[Example] = []
     for dialogue in dialogues:
         said, session = dialogue["dialogue_turns"], str(dialogue["session_uuid"])
@@ -187,23 +247,14 @@ def _as_asked(name: str, dialogues: Sequence[Mapping[str, Any]], turns: list[_Tu
                 continue
             now = start[session]
             earlier = {uuid for uuid in reply.get("memory_session_uuids") or () if start.get(uuid, now) < now}
-            used = {source.get((m["session_uuid"], m["content"])) for m in reply.get("memory_used") or ()}
-            gold = sorted(id_ for id_ in used if id_ is not None and id_.partition(":")[0] in earlier)
             if earlier:
                 examples.append(
                     Example(
-                        text=str(turn["content"]), gold=tuple(gold), time=now, before=now,
+                        text=str(turn["content"]), gold=(), time=now, before=now,
                         sessions=tuple(sorted(earlier)),
                     )
                 )  # fmt: skip
-    documents = [
-        Document(
-            id=f"{turn.session}:{turn.position}", text=turn.text, speaker=turn.speaker,
-            session=turn.session, position=turn.position, time=turn.time,
-        )
-        for turn in turns
-    ]  # fmt: skip
-    return History(name, documents, examples)
+    return History(name, _documents(turns), examples)
 
 
 def _as_chat(name: str, user: str, turns: list[_Turn], points: list[_Point], rng: random.Random) -> History:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemon.retrievers.columns import NONE, Columns, Floats, Ints
 from mnemon.retrievers.features import Lanes, session_best
 from mnemon.retrievers.slots import best
-from mnemon.retrievers.windows import Columns, Floats, Ints
 
 SESSION_FEATURES = (
     "lex", "lex_turn", "lex_wide", "turn_best", "turn_top",  # BM25 of the session; its best turns
@@ -61,8 +61,8 @@ def describe_sessions(
         "size": np.log1p(aggregate.count) / 3,
     }
     table.update(_ages(columns, hidden, present, now))
-    if lanes.cosine is not None and means is not None and vector is not None:
-        table.update(_meanings(columns, lanes.cosine, aggregate, means[present] @ vector))
+    if lanes.cosines is not None and means is not None and vector is not None:
+        table.update(_meanings(columns, lanes.cosines.best, aggregate, means[present] @ vector))
         table.update(_threads(table, means[present]))
     matrix = np.zeros((present.size, len(SESSION_FEATURES)), np.float32)
     for place, name in enumerate(SESSION_FEATURES):
@@ -123,7 +123,7 @@ def _meanings(
     of_means: NDArray[np.float32],
 ) -> dict[str, Floats]:
     opening = np.where(np.append(columns.position < 2, False), cosine, -1.0)
-    closing = np.where(columns.links[2] == columns.alive.size, cosine, -1.0)
+    closing = np.where(columns.links[2] == NONE, cosine, -1.0)
     return {
         "dense_best": _z(aggregate.best(cosine)),
         "dense_top": _z(aggregate.top(cosine)),

@@ -6,8 +6,8 @@ only when the text shows a date that they do not know, because its search is slo
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from mnemon.errors import UsageError
 
@@ -29,7 +29,9 @@ HOLIDAYS = {  # name → (month, day) on which it falls, or about
 }  # fmt: skip
 UNIT_DAYS = {"day": 1, "night": 1, "week": 7, "weekend": 7, "fortnight": 14, "month": 30, "year": 365}
 
-_MONTH_NAMES = "|".join([*(m for m in MONTHS if m != "may"), *(m[:3] for m in MONTHS if m != "may"), "sept"])
+_MONTH_NAMES = "|".join(
+    [*(m for m in MONTHS if m != "may"), *(rf"{m[:3]}\b" for m in MONTHS if m != "may"), r"sept\b"]
+)
 # "may" is a month only where a calendar stands next to it: "in May", "May 5th", "7 May", "May 2023".
 _MONTH = (
     rf"(?:{_MONTH_NAMES}|"
@@ -51,7 +53,8 @@ _EVENT = re.compile(
 
 @dataclass(frozen=True)
 class TimeSpan:
-    """From `start` (in) to `end` (out). `explicit` where the text names a calendar date, month or year."""
+    """From `start` (in) to `end` (out). `explicit` where the text names a calendar date, month or year, or
+    counts back to one ("two weeks ago")."""
 
     start: datetime
     end: datetime
@@ -60,6 +63,15 @@ class TimeSpan:
 
     def contains(self, moment: datetime) -> bool:
         return self.start <= moment < self.end
+
+    def told_within(self) -> tuple[float, float]:
+        """When it was probably spoken of, in seconds since 1970: people tell of a day for days."""
+        return self.start.timestamp() - DAY, self.end.timestamp() + TOLD_AFTER * DAY
+
+
+EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
+DAY = 86_400.0
+TOLD_AFTER = 7  # days
 
 
 def mentions_time(text: str) -> bool:
@@ -82,6 +94,50 @@ def resolve_time(text: str, now: datetime) -> TimeSpan | None:
         )
     if _SIGN.search(text) is None:
         return None
+    return _bounded(text, now) or _first(text, now)
+
+
+_BACK = re.compile(
+    r"\b(?:did|was|were|had|has|have|been|happened|said|told|mentioned|went|talked|spoke|discussed)\b", re.I
+)
+
+
+def looks_back(text: str, span: TimeSpan, now: datetime | None) -> bool:
+    """Whether the text asks what was in that time: "what did I do in May", not "where could we go in May"."""
+    return (now is None or span.start <= now) and "?" in text and _BACK.search(text) is not None
+
+
+def told_time(text: str, said: datetime) -> TimeSpan | None:
+    """The first day, month or other unit that a turn speaks of, seen from when it was said."""
+    return _first(text, said) if _SIGN.search(text) else None
+
+
+def _bounded(text: str, now: datetime) -> TimeSpan | None:
+    """ "before 2022", "since March", "between May and July 2023": spans with one end or two."""
+    if (both := _BETWEEN.search(text)) is not None:
+        until = _first(both["until"], now)
+        start = _first(both["start"] or both["begin"], now if until is None else until.end)
+        if start is not None and until is not None and start.start < until.end:
+            return TimeSpan(start.start, until.end, start.explicit and until.explicit, both.group())
+    side = _SIDE.search(text)
+    if side is None:
+        return None
+    rest = text[side.end() :]
+    span = _first(rest, now)
+    if span is None or not rest.lower().startswith(span.text.lower().strip()):
+        return None
+    words, word = f"{side.group()}{span.text}", side["side"].lower()
+    if word in ("before", "prior to"):
+        unit = _UNIT_AT_END.search(text[: side.start()])
+        first = EARLIEST if unit is None else span.start - timedelta(days=UNIT_DAYS[unit["unit"].lower()])
+        return replace(span, start=first, end=span.start, text=words)
+    if word in ("until", "till", "up to"):
+        return replace(span, start=EARLIEST, text=words)
+    later = span.start if word == "since" else span.end
+    return replace(span, start=later, end=max(now + timedelta(days=1), later), text=words)
+
+
+def _first(text: str, now: datetime) -> TimeSpan | None:
     if (span := _ask_dateparser(text, now)) is not None:
         return span
     for pattern, read in _READERS:
@@ -172,7 +228,7 @@ def _ago(found: re.Match[str], now: datetime) -> TimeSpan | None:
         return None
     slack = max(UNIT_DAYS[unit] // 2, 0) if unit != "day" else min(count // 5, 3)
     middle = now - timedelta(days=days)
-    return _span(middle - timedelta(days=slack), 2 * slack + 1, found.group(), explicit=False)
+    return _span(middle - timedelta(days=slack), 2 * slack + 1, found.group(), explicit=True)
 
 
 def _calendar_unit(found: re.Match[str], now: datetime) -> TimeSpan:
@@ -214,6 +270,13 @@ def _year(found: re.Match[str], now: datetime) -> TimeSpan:
     return _month_span(int(found["year"]), 1, now, found.group(), explicit=True, months=12)
 
 
+_SIDE = re.compile(r"\b(?P<side>before|prior to|after|since|until|till|up to) (?:the )?", re.I)
+_UNIT_AT_END = re.compile(r"\b(?:last|the) (?P<unit>day|night|weekend|week|month|year) $", re.I)
+_BETWEEN = re.compile(
+    r"\b(?:between (?P<start>[^?.!]{3,30}?) and|from (?P<begin>[^?.!]{3,30}?) (?:to|until|till))"
+    r" (?P<until>[^?.!]{3,30})",
+    re.I,
+)
 _Y = r"(?P<year>(?:19|20)\d\d)"
 _D = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _M = rf"(?P<month>{_MONTH})\w*"

@@ -1,12 +1,10 @@
-"""Training the shared ranker: histories with known evidence → a trunk, directions, and a router.
-
-The directions are those in which histories differ; the router leads from a history's shape to a place along
-them.
+"""Training the shared ranker: histories with known evidence → a trunk, and the directions in which people
+differ.
 
 Stage 1: one small network over all questions, by listwise softmax over each question's pool. Stage 2: for
-each history the best weights near the shared ones; the main directions of those differences become the basis
-U, scaled so that a person's coordinates have about unit variance: the Gaussian prior of `head.Head`. Needs
-torch.
+each history the best weights near the shared ones; the main directions of those differences, and a little of
+each feature by itself, become the basis U, scaled so that a person's coordinates have unit variance: the
+Gaussian prior of `head.Head`. Needs torch.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,15 +17,19 @@ from numpy.typing import NDArray
 
 from mnemon.errors import DataError
 from mnemon.retrievers.features import DENSE, FEATURES
-from mnemon.retrievers.fusion import LEANING, hand_set_scores
+from mnemon.retrievers.fusion import hand_set_scores
 from mnemon.retrievers.history import HistoryRetriever
-from mnemon.retrievers.pairs import History
+from mnemon.retrievers.pairs import Example, History
 from mnemon.retrievers.seams import Embedder, Query
 from mnemon.retrievers.sessions import SESSION_FEATURES
 from mnemon.retrievers.threads import one_thread
 from mnemon.retrievers.trunk import CLIP, Array, Trunk
 
 RIVALS, OTHERS = 80, 40  # rows of a pool that are trained on, besides the evidence
+MADE_UP = 0.5  # weight of a made-up wish beside a query that was really asked, for the ranker of sessions
+# A person's weights vary along the directions learnt, less than the histories trained on did, and a little in
+# every feature: nobody's ways are quite those of the people trained on.
+LEARNT, OWN = 0.5, 0.1
 LIVELY = 0.02  # a feature that varies less than this in training is switched off
 
 
@@ -39,18 +41,19 @@ class Question:
     features: Array  # (pool, F)
     gold: NDArray[np.bool_]  # (pool,)
     wanted: int
-    shape: Array  # (S,) of the history
+    weight: float = 1.0  # how many questions it counts for
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How to train. Few dials; the defaults are what the shipped trunk was trained with."""
 
-    hidden: int = 32
-    epochs: int = 12
+    hidden: int = 16
+    epochs: int = 4
     rate: float = 3e-3
-    decay: float = 1e-2
+    decay: float = 2.0  # a ranker that fits its histories well ranks others badly: few epochs, held back hard
     dropout: float = 0.1
+    unseen: float = 0.3  # share of the features hidden at each step, so that no lane is all that counts
     networks: int = 3  # trained alike from different beginnings, and averaged
     rank: int = 6
     by_words: float = 0.25  # share of the questions seen a second time without the dense lanes
@@ -62,31 +65,58 @@ class Recipe:
 SESSION_RECIPE = Recipe(hidden=16, epochs=30, decay=0.1, dropout=0.2, networks=2, by_words=0.0)
 
 
-def questions(
-    histories: Iterable[History], embedder: Embedder | None, *, sessions: bool = False
-) -> list[Question]:
-    """Pools of all examples: of turns, or of whole sessions. Each history is indexed once."""
-    found: list[Question] = []
+class Indexed(NamedTuple):
+    """A history and a retriever that holds it."""
+
+    history: History
+    retriever: HistoryRetriever
+
+
+def index(histories: Iterable[History], embedder: Embedder | None) -> list[Indexed]:
+    found = []
     for history in histories:
-        retriever = HistoryRetriever(embedder)
+        retriever = HistoryRetriever(embedder, trunk="hand-set")
         retriever.add(history.documents)
-        shape = retriever.shape()
-        home = {document.id: document.session for document in history.documents}
+        found.append(Indexed(history, retriever))
+    return found
+
+
+def turn_questions(indexed: Sequence[Indexed]) -> list[Question]:
+    """Pools of all examples that name their evidence."""
+    found: list[Question] = []
+    for history, retriever in indexed:
         for example in history.examples:
-            query = Query(text=example.text, time=example.time, before=example.before)
-            wanted = set(example.gold)
-            if sessions:
-                pool = retriever.describe_sessions(query)
-                wanted = set(example.sessions) or {home[id_] for id_ in wanted}
-            elif wanted:
-                pool = retriever.describe(query)
-            else:
+            if not example.gold:
                 continue
-            gold = np.isin(pool.ids, list(wanted))
-            found.append(Question(history.name, pool.features, gold, len(wanted), shape))
+            pool = retriever.describe(_query(example))
+            gold = np.isin(pool.ids, list(example.gold))
+            wanted = len(set(example.gold))
+            found.append(Question(history.name, pool.features, gold, wanted, example.weight))
     if not any(question.gold.any() for question in found):
         raise DataError("The training data holds no question whose evidence is among its turns.")
     return found
+
+
+def session_questions(indexed: Sequence[Indexed], trunk: Trunk) -> list[Question]:
+    """Pools of sessions, seen with this ranker of turns. Where no example names sessions, those of the
+    evidence count."""
+    named = any(example.sessions for history, _ in indexed for example in history.examples)
+    found: list[Question] = []
+    for history, retriever in indexed:
+        home = {document.id: document.session for document in history.documents}
+        retriever.trunk = trunk
+        for example in history.examples:
+            wanted = set(example.sessions) if named else {home[id_] for id_ in example.gold}
+            if wanted:
+                pool = retriever.describe_sessions(_query(example))
+                gold = np.isin(pool.ids, list(wanted))
+                weight = MADE_UP if example.gold and named else 1.0
+                found.append(Question(history.name, pool.features, gold, len(wanted), weight))
+    return found
+
+
+def _query(example: Example) -> Query:
+    return Query(text=example.text, time=example.time, before=example.before)
 
 
 def train_trunk(
@@ -99,8 +129,7 @@ def train_trunk(
     """A trunk for these questions."""
     recipe = recipe or Recipe()
     with one_thread(), _torch_in_one_thread():  # sums taken by several threads differ from run to run
-        trained = _trained(data, recipe, features, card or {})
-    return trained.leaning(LEANING) if features == FEATURES else trained
+        return _trained(data, recipe, features, card or {})
 
 
 @contextmanager
@@ -131,8 +160,7 @@ def _trained(
     plain = Trunk(
         features=features, mean=mean.astype(np.float32), scale=scale,
         hidden=hidden, bias=bias, weights=weights,
-        basis=np.zeros((size, recipe.rank), np.float32),
-        router=np.zeros((data[0].shape.size + 1, recipe.rank), np.float32),
+        basis=np.zeros((size, 0), np.float32),
         card=card,
     )  # fmt: skip
     return _with_directions(plain, data, recipe)
@@ -150,6 +178,7 @@ def _shared(
     inputs = torch.zeros(len(used), width, count)
     target = torch.zeros(len(used), width)
     absent = torch.full((len(used), width), -1e9)
+    weight = torch.tensor([question.weight for question in used])
     for place, question in enumerate(used):
         scaled = np.clip((question.features - mean) * scale, -CLIP, CLIP)
         inputs[place, : len(scaled)] = torch.from_numpy(scaled)
@@ -167,8 +196,11 @@ def _shared(
         for chosen in np.array_split(order.permutation(len(used)), batches):
             batch = torch.from_numpy(chosen)
             seen = inputs[batch]
+            if recipe.unseen:
+                seen = seen * (torch.rand(len(batch), 1, count) > recipe.unseen) / (1.0 - recipe.unseen)
             scores = (straight(seen) + out(drop(torch.tanh(layer(seen))))).squeeze(-1) + absent[batch]
-            loss = -(target[batch] * torch.log_softmax(scores, 1)).sum(1).mean()
+            losses = -(target[batch] * torch.log_softmax(scores, 1)).sum(1)
+            loss = (losses * weight[batch]).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -193,7 +225,7 @@ def _is_turn(question: Question) -> bool:
 
 
 def _with_directions(trunk: Trunk, data: Sequence[Question], recipe: Recipe) -> Trunk:
-    """The basis and the router, from how the best weights of each history differ from the shared ones."""
+    """The basis, from how the best weights of each history differ from the shared ones."""
     by_history: dict[str, list[Question]] = {}
     order = np.random.default_rng(recipe.seed)
     for question in data:
@@ -204,16 +236,9 @@ def _with_directions(trunk: Trunk, data: Sequence[Question], recipe: Recipe) -> 
     )
     _, size, directions = np.linalg.svd(differences, full_matrices=False)
     rank = min(recipe.rank, len(size))
-    basis = np.zeros_like(trunk.basis)
-    basis[:, :rank] = (directions[:rank].T * size[:rank] / np.sqrt(len(differences))).astype(np.float32)
-    coordinates = differences @ np.linalg.pinv(basis.T)  # (histories, R)
-    shapes = np.stack([np.append(part[0].shape, 1.0) for part in by_history.values()])
-    ridge = np.diag([1.0] * (shapes.shape[1] - 1) + [0.1]) * len(shapes) * 0.1
-    router = np.linalg.solve(shapes.T @ shapes + ridge, shapes.T @ coordinates)
-    return Trunk(
-        features=trunk.features, mean=trunk.mean, scale=trunk.scale, hidden=trunk.hidden, bias=trunk.bias,
-        weights=trunk.weights, basis=basis, router=router.astype(np.float32), card=trunk.card,
-    )  # fmt: skip
+    learnt = directions[:rank].T * size[:rank] / np.sqrt(len(differences)) * LEARNT
+    own = np.eye(trunk.weights.size, len(trunk.features)) * OWN * (trunk.scale > 0)
+    return replace(trunk, basis=np.concatenate([learnt, own], axis=1).astype(np.float32))
 
 
 def _own_weights(trunk: Trunk, part: Sequence[Question], recipe: Recipe) -> NDArray[np.float64]:
@@ -255,36 +280,56 @@ class Trained(NamedTuple):
 def train_rankers(
     histories: Sequence[History], embedder: Embedder | None, *, recipe: Recipe | None = None, source: str = ""
 ) -> Trained:
-    """Both rankers from the same histories. Questions that name sessions teach the ranker of sessions; where
-    none does, every question teaches both."""
-    naming = [history for history in histories if any(example.sessions for example in history.examples)]
-    rest = [history for history in histories if history not in naming]
-    turns = questions(rest or histories, embedder)
-    whole = questions(naming or histories, embedder, sessions=True)
-    return rankers_from(turns, whole, recipe=recipe or Recipe(), source=source)
-
-
-def rankers_from(
-    turns: Sequence[Question], whole: Sequence[Question], *, recipe: Recipe, source: str = ""
-) -> Trained:
-    """Both rankers, with a card: what they were trained on, and how well rankers made in the same way do on
-    people they were not trained on (`held_out`)."""
-    turns = [*turns, *without_meaning(turns, share=recipe.by_words, seed=recipe.seed)]
-    trunk = train_trunk(turns, recipe)
+    """Both rankers from the same histories, with a card: what they were trained on, and how well rankers made
+    in the same way do on people they were not trained on (`held_out`)."""
+    recipe = recipe or Recipe()
+    indexed = index(histories, embedder)
+    turns = turn_questions(indexed)
+    trunk = _of_turns(turns, recipe)
+    whole = session_questions(indexed, trunk)
     of_sessions = train_trunk(whole, SESSION_RECIPE, features=SESSION_FEATURES)
-    quick = replace(recipe, networks=1)
     card: dict[str, object] = {
         "source": source,
         "questions": {"turns": len(turns), "sessions": len(whole)},
-        "histories": len({question.history for question in [*turns, *whole]}),
+        "histories": len(histories),
         "recipe": asdict(recipe),
         "session_recipe": asdict(SESSION_RECIPE),
-        "held_out": {
-            "turn_recall_at_10": held_out(turns, quick, k=10),
-            "session_recall_at_5": held_out(whole, SESSION_RECIPE, features=SESSION_FEATURES, k=5),
-        },
+        "held_out": held_out(indexed, turns, recipe),
     }
     return Trained(replace(trunk, card=card), replace(of_sessions, card=card), card)
+
+
+def _of_turns(turns: Sequence[Question], recipe: Recipe) -> Trunk:
+    return train_trunk([*turns, *without_meaning(turns, share=recipe.by_words, seed=recipe.seed)], recipe)
+
+
+def held_out(
+    indexed: Sequence[Indexed], turns: Sequence[Question], recipe: Recipe
+) -> dict[str, dict[str, float]]:
+    """What rankers reach on each person (what stands before the "-" of a history's name) when both are
+    trained without that person: on turns, and on sessions for queries that were really asked."""
+    groups = sorted({history.name.partition("-")[0] for history, _ in indexed})
+    if len(groups) < 2:
+        return {}
+    of_turns: dict[str, float] = {}
+    of_sessions: dict[str, float] = {}
+    for group in groups:
+        theirs, rest = _parted(turns, group)
+        trunk = _of_turns(rest, replace(recipe, networks=1))
+        if theirs:
+            of_turns[group] = round(recall(theirs, trunk, k=10), 4)
+        asked, others = _parted(session_questions(indexed, trunk), group)
+        asked = [question for question in asked if question.history.endswith("-asked")] or asked
+        if asked and others:
+            ranker = train_trunk(others, SESSION_RECIPE, features=SESSION_FEATURES)
+            of_sessions[group] = round(recall(asked, ranker, k=5), 4)
+    return {"turn_recall_at_10": of_turns, "session_recall_at_5": of_sessions}
+
+
+def _parted(data: Sequence[Question], group: str) -> tuple[list[Question], list[Question]]:
+    """The group's questions, and all others."""
+    theirs = [question for question in data if question.history.partition("-")[0] == group]
+    return theirs, [question for question in data if question.history.partition("-")[0] != group]
 
 
 def without_meaning(data: Sequence[Question], *, share: float, seed: int) -> list[Question]:
@@ -296,20 +341,4 @@ def without_meaning(data: Sequence[Question], *, share: float, seed: int) -> lis
         features = data[place].features.copy()
         features[:, dense] = 0.0
         found.append(replace(data[place], features=features))
-    return found
-
-
-def held_out(
-    data: Sequence[Question], recipe: Recipe, *, k: int, features: tuple[str, ...] = FEATURES
-) -> dict[str, float]:
-    """Recall on each group of histories (what stands before the "-" of their names) by a ranker trained
-    without that group."""
-    groups = sorted({question.history.partition("-")[0] for question in data})
-    if len(groups) < 2:
-        return {}
-    found = {}
-    for group in groups:
-        theirs = [question for question in data if question.history.partition("-")[0] == group]
-        rest = [question for question in data if question.history.partition("-")[0] != group]
-        found[group] = round(recall(theirs, train_trunk(rest, recipe, features=features), k=k), 4)
     return found

@@ -1,17 +1,15 @@
 """The shared ranker: what all people's questions have in common, as a few kilobytes of weights run by numpy.
 
 A pair's features x are standardised and clipped, then seen through one small tanh layer:
-φ(x) = [x, tanh(xW + b)]. The trunk's score is θ̄·φ. A person's head moves θ̄ along a few learnt directions U
-(`head.py`): θ_u = θ̄ + U a_u. Where a person has given no feedback yet, a_u starts where histories of that
-shape usually are (`route`).
+φ(x) = [x, tanh(xW + b)]. The trunk's score is θ̄·φ. A person's head moves θ̄ along directions U (`head`):
+θ_u = θ̄ + U a_u. Before there is feedback a_u is 0.
 
-After HYDRA (Zhuang et al. 2024, arXiv:2406.02888): a shared trunk and a head per user, here low-rank and
-linear. Knows no text; `train.py` makes it.
+After HYDRA (Zhuang et al. 2024, arXiv:2406.02888): a shared trunk and a head per user, here linear. Knows no
+text; `train.py` makes it.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -23,7 +21,7 @@ from mnemon.errors import DataError
 
 Array = NDArray[np.float32]
 CLIP = 4.0  # standard deviations: a history unlike those trained on must not run away with the score
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,21 +35,11 @@ class Trunk:
     bias: Array  # (H,)
     weights: Array  # (F + H,) θ̄
     basis: Array  # (F + H, R) U, scaled so that a_u has about unit variance over people
-    router: Array  # (S + 1, R) from a history's shape to the prior mean of a_u; the last row is the intercept
     card: dict[str, object] = field(default_factory=dict)
 
     @property
     def rank(self) -> int:
         return int(self.basis.shape[1])
-
-    def leaning(self, on: Mapping[str, float]) -> "Trunk":
-        """The same trunk with a fixed weight added to some features as they are, not standardised."""
-        weights = self.weights.copy()
-        for name, weight in on.items():
-            place = self.features.index(name)
-            if self.scale[place] > 0:  # a feature that is switched off in training stays off
-                weights[place] += weight / self.scale[place]
-        return replace(self, weights=weights, card={**self.card, "leaning": dict(on)})
 
     def represent(self, matrix: Array) -> Array:
         """φ of each row. (n, F) → (n, F + H)"""
@@ -64,11 +52,6 @@ class Trunk:
         found: Array = represented @ self.weights
         return found
 
-    def route(self, shape: Array) -> Array:
-        """Where a_u starts for a history of this shape. (S,) → (R,)"""
-        found: Array = np.append(shape, 1.0).astype(np.float32) @ self.router
-        return found
-
     def save(self, path: Path) -> None:
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         meta = {"format": FORMAT, "features": list(self.features), "card": self.card}
@@ -77,7 +60,7 @@ class Trunk:
             np.savez(file, meta=text, **arrays)
 
 
-_ARRAYS = ("mean", "scale", "hidden", "bias", "weights", "basis", "router")
+_ARRAYS = ("mean", "scale", "hidden", "bias", "weights", "basis")
 
 
 def load_trunk(path: Path, *, features: tuple[str, ...]) -> Trunk:

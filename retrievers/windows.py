@@ -14,14 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemon.retrievers.entities import ASSISTANT_NAMES, USER_NAMES, marks, names
+from mnemon.retrievers.columns import Columns, GrowingColumns, Ints
+from mnemon.retrievers.entities import ASSISTANT_NAMES, USER_NAMES, Mark, marks, names
 from mnemon.retrievers.seams import Document
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from mnemon.retrievers.timing import told_time
 
 PIECE_LENGTH = 480  # characters: about 110 tokens, well inside what a small embedder attends to
-REACH = 3  # neighbours to each side that a window may take in
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
@@ -56,6 +54,12 @@ def spoken(document: Document) -> str:
     return f"{document.speaker}: {document.text}" if named else document.text
 
 
+def _told(document: Document) -> tuple[float, float]:
+    """The time that a text speaks of, seen from when it was said: "next Friday" is a date."""
+    span = told_time(document.text, document.time) if document.time is not None else None
+    return (np.nan, np.nan) if span is None else (span.start.timestamp(), span.end.timestamp())
+
+
 @dataclass
 class Rows:
     """Documents by row. Removing leaves a hole (`alive` False) until `HistoryRetriever` rebuilds."""
@@ -69,11 +73,15 @@ class Rows:
     _lengths: "array[float]" = field(default_factory=lambda: array("d"))
     _times: "array[float]" = field(default_factory=lambda: array("d"))
     _marks: "array[int]" = field(default_factory=lambda: array("q"))
+    _told: "array[float]" = field(default_factory=lambda: array("d"))  # start and end of the time spoken of
     _speaker: "array[int]" = field(default_factory=lambda: array("q"))
     names: list[frozenset[str]] = field(default_factory=list)
     speakers: dict[str, int] = field(default_factory=dict)  # name → code
     _postings: "dict[str, tuple[array[int], array[int]]]" = field(default_factory=dict)
     _frozen: "Columns | None" = None
+    _columns: "GrowingColumns | None" = None
+    _touched: dict[int, int] = field(default_factory=dict)  # session → first place in its line that changed
+    _dropped: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -93,7 +101,9 @@ class Rows:
         self._session.append(session)
         self._lengths.append(len(terms))
         self._times.append(np.nan if document.time is None else document.time.timestamp())
-        self._marks.append(int(marks(document.text)))
+        shown = marks(document.text)
+        self._marks.append(int(shown))
+        self._told.extend(_told(document) if Mark.TIME in shown else (np.nan, np.nan))
         self._speaker.append(self.speakers.setdefault(document.speaker, len(self.speakers)))
         self.names.append(names(document.text))
         for word, count in Counter(terms).items():
@@ -112,6 +122,7 @@ class Rows:
         while at and self._position(line[at - 1]) > position:
             at -= 1
         line.insert(at, row)
+        self._touched[session] = min(at, self._touched.get(session, at))
 
     def _position(self, row: int) -> int:
         document = self.documents[row]
@@ -121,8 +132,12 @@ class Rows:
         row = self.row_of.pop(id_, None)
         if row is None:
             return None
-        if row in (line := self.session_rows[self._session[row]]):
-            line.remove(row)
+        session = self._session[row]
+        if row in (line := self.session_rows[session]):
+            at = line.index(row)
+            del line[at]
+            self._touched[session] = min(at, self._touched.get(session, at))
+        self._dropped.append(row)
         self.documents[row] = None
         self._frozen = None
         return row
@@ -136,67 +151,41 @@ class Rows:
         rows, counts = self._postings.get(word, (_NO_INTS, _NO_INTS))
         return np.array(rows, np.int64), np.array(counts, np.int64)
 
-    def columns(self) -> "Columns":
+    def columns(self) -> Columns:
+        """What the rows say now. Only what changed since the last call is written again."""
         if self._frozen is None:
-            self._frozen = self._freeze()
+            self._frozen = self._level()
         return self._frozen
 
-    def _freeze(self) -> "Columns":
-        count = len(self.documents)
-        alive = np.array([document is not None for document in self.documents], np.bool_)
-        turn = np.array([d is not None and d.unit == "turn" for d in self.documents], np.bool_)
-        before = np.full(count + 1, count, np.int64)
-        after = np.full(count + 1, count, np.int64)
-        line = np.array([row for rows in self.session_rows for row in rows], np.int64)
-        borders = np.cumsum([len(rows) for rows in self.session_rows])
-        if line.size > 1:
-            inner = np.ones(line.size - 1, np.bool_)
-            inner[[border - 1 for border in borders if 0 < border < line.size]] = False
-            after[line[:-1][inner]] = line[1:][inner]
-            before[line[1:][inner]] = line[:-1][inner]
-        links = {0: np.arange(count + 1)}
-        for step in range(1, REACH + 1):
-            links[step] = after[links[step - 1]]
-            links[-step] = before[links[1 - step]]
-        return Columns(
-            alive=alive,
-            turn=turn,
-            session=np.array(self._session, np.int64),
-            sessions=len(self.sessions),
-            length=np.append(np.array(self._lengths, np.float64) * alive, 0.0),
-            time=np.array(self._times, np.float64),
-            marks=np.append(np.array(self._marks, np.int64), 0),
-            speaker=np.append(np.array(self._speaker, np.int64), -1),
-            position=np.array([d.position if d is not None else 0 for d in self.documents], np.int64),
-            fact=np.array([d is not None and d.unit == "fact" for d in self.documents], np.bool_),
-            summary=np.array([d is not None and d.unit == "summary" for d in self.documents], np.bool_),
-            links=links,
-        )
+    def _level(self) -> Columns:
+        if self._columns is None:
+            self._columns = GrowingColumns()
+            self._touched = dict.fromkeys(range(len(self.sessions)), 0)
+        columns, count = self._columns, len(self.documents)
+        if columns.count < count:
+            columns.extend(self._new(columns.count), count)
+        if self._dropped:
+            columns.drop(self._dropped)
+        for session, start in self._touched.items():
+            columns.link(self.session_rows[session], start)
+        self._touched, self._dropped = {}, []
+        return columns.columns(len(self.sessions))
 
-
-@dataclass(frozen=True)
-class Columns:
-    """What the rows say, as arrays. Row `n` (one past the last) stands for 'no neighbour'."""
-
-    alive: NDArray[np.bool_]  # (n,)
-    turn: NDArray[np.bool_]  # (n,) alive turns
-    session: Ints  # (n,)
-    sessions: int
-    length: Floats  # (n + 1,) in terms
-    time: Floats  # (n,) seconds since 1970, nan where not known
-    marks: Ints  # (n + 1,) what the text shows, entities.Mark
-    speaker: Ints  # (n + 1,) code; -1 for no neighbour
-    position: Ints  # (n,) place in its session
-    fact: NDArray[np.bool_]  # (n,)
-    summary: NDArray[np.bool_]  # (n,)
-    links: dict[int, Ints]  # step → (n + 1,) the row so many turns later in the session, or n
-
-    def spread(self, values: Floats, kernel: Sequence[float]) -> Floats:
-        """Each row's value plus its neighbours', weighed by distance. (n + 1,) → (n + 1,); the last is 0."""
-        total: Floats = kernel[0] * values
-        for step, weight in enumerate(kernel[1:], start=1):
-            total = total + weight * (values[self.links[step]] + values[self.links[-step]])
-        return total
+    def _new(self, start: int) -> dict[str, NDArray[np.generic]]:
+        """The columns' values from row `start` on."""
+        fresh = self.documents[start:]
+        units = ["" if document is None else document.unit for document in fresh]
+        return {
+            "alive": np.array([bool(unit) for unit in units], np.bool_),
+            **{name: np.array([unit == name for unit in units]) for name in ("turn", "fact", "summary")},
+            "session": np.array(self._session[start:], np.int64),
+            "length": np.array(self._lengths[start:], np.float64) * np.array([bool(unit) for unit in units]),
+            "time": np.array(self._times[start:], np.float64),
+            "told": np.array(self._told[2 * start :], np.float64).reshape(-1, 2),
+            "marks": np.array(self._marks[start:], np.int64),
+            "speaker": np.array(self._speaker[start:], np.int64),
+            "position": np.array([0 if d is None else d.position for d in fresh], np.int64),
+        }
 
 
 _NO_INTS: "array[int]" = array("q")

@@ -13,13 +13,12 @@ Clock = Callable[[], datetime]
 
 # Memory's clock stands at the newest session, so that a run repeats itself; undated histories stand here.
 START = datetime(2024, 1, 1, tzinfo=UTC)
-TURNS_PER_SESSION = 8  # recalled for each session that is wanted: the best turn decides its rank
 
 
 class MemorySystem(Remembering):
     """`Memory.remember` and `Memory.recall`, a fresh database in memory for each person.
 
-    Recall gives turns; a session ranks by the best of its turns. Memory may decline to store a turn (recalled
+    Memory may decline to store a turn (recalled
     text that came back, no words): such a turn cannot be found, here as in daily use.
     """
 
@@ -75,15 +74,11 @@ class MemorySystem(Remembering):
     def recall(self, question: Question, *, k: int, unit: RetrievalUnit = "turn") -> list[Found]:
         if self._person is None or k < 1 or not question.text.strip() or not self._turn_of:
             return []
-        depth = min(k if unit == "turn" else k * TURNS_PER_SESSION, len(self._turn_of))
-        hits = self._person.recall(question.text, depth, time=question.time)
+        hits = self._person.recall(question.text, k, time=question.time, units={unit})
+        if unit == "session":
+            return [Found(hit.id, self._sessions[hit.id].document, hit.score) for hit in hits]
         turns = [(self._turns[self._turn_of[hit.id]], hit.score) for hit in hits]
-        if unit == "turn":
-            return [Found(turn.id, turn.document, score) for turn, score in turns]
-        best: dict[str, float] = {}
-        for turn, score in turns:
-            best.setdefault(turn.session, score)
-        return [Found(name, self._sessions[name].document, score) for name, score in best.items()][:k]
+        return [Found(turn.id, turn.document, score) for turn, score in turns]
 
     def close(self) -> None:
         if self._memory is not None:

@@ -93,7 +93,7 @@ def recall(
     k: Annotated[int, typer.Option("-k", help="How many.", min=1)] = 5,
     explain: Annotated[bool, typer.Option("--explain", help="Show why each was found.")] = False,
     unit: Annotated[
-        list[str] | None, typer.Option("--unit", help="turn, fact, summary; may be given again.")
+        list[str] | None, typer.Option("--unit", help="turn, session, fact, summary; may be given again.")
     ] = None,
     time: Annotated[str | None, typer.Option("--time", help="When it is asked.", show_default="now")] = None,
     before: Annotated[str | None, typer.Option("--before", help="Only what was said before this.")] = None,

@@ -18,7 +18,11 @@ from mnemon.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from mnemon.evals.held_out import HeadGain, HeldOut
+    from mnemon.evals.seams import Interval
+    from mnemon.retrievers import Embedder
     from mnemon.retrievers.trunk import Trunk
+    from mnemon.settings import Settings
 
 rerank = typer.Typer(help="Train the ranker of memories, or show one.", no_args_is_help=True)
 
@@ -44,7 +48,6 @@ def train(
 ) -> None:
     """Train the rankers of turns and of sessions on histories whose evidence is known."""
     from mnemon.errors import UsageError
-    from mnemon.retrievers import SentenceEmbedder
     from mnemon.retrievers.pairs import checksum, load_histories
     from mnemon.retrievers.synthetic import histories
     from mnemon.retrievers.train import Recipe, train_rankers
@@ -57,9 +60,7 @@ def train(
     data = [history for path in given for history in load_histories(path, seed=seed)]
     data += histories(made_up, seed=seed)
     note(f"{len(data)} histories, {sum(len(history.examples) for history in data)} questions")
-    model = (
-        None if settings.embedder == "none" else SentenceEmbedder(settings.embedder, device=settings.device)
-    )
+    model = _embedder(settings)
     source = ", ".join([*(f"{path.name} {checksum(path)}" for path in given), f"{made_up} made-up histories"])
     trained = train_rankers(data, model, recipe=Recipe(seed=seed), source=source)
     output.mkdir(parents=True, exist_ok=True)
@@ -67,6 +68,37 @@ def train(
     trained.sessions.save(output / "sessions.npz")
     (output / "card.json").write_text(json.dumps(plain(trained.card), indent=2) + "\n", encoding="utf-8")
     emit(trained.card, as_json=as_json, human=lambda card: f"{output}: held out {card['held_out']}")
+
+
+@rerank.command("held-out")
+def held_out(
+    task: Annotated[str, typer.Argument(help="A benchmark whose evidence are turns: locomo, beam.")],
+    data: Annotated[Path, typer.Option("--data", help="The benchmark's own file or folder.")],
+    choices: Annotated[
+        int, typer.Option(help="Questions of each person whose evidence a head learns from.", min=1)
+    ] = 20,
+    embedder: EmbedderOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recall of rankers that learnt from the other conversations, and what choices add to the shipped one."""
+    from dataclasses import asdict
+
+    from mnemon.errors import UsageError
+    from mnemon.evals import held_out as measure
+    from mnemon.evals.benchmark import Opening
+    from mnemon.evals.registry import TASKS
+    from mnemon.retrievers.trunk import shipped_trunk
+    from mnemon.settings import load_settings
+
+    if task not in TASKS:
+        raise UsageError(f"no benchmark is named {task!r}.", hint=f"Benchmarks: {', '.join(TASKS)}.")
+    settings = load_settings(embedder=embedder, device=device)
+    asked = measure.pools(TASKS[task](Opening(path=data)), _embedder(settings))
+    learnt = measure.held_out(asked, advance=lambda done, of: note(f"left out: {done} of {of}"))
+    head = measure.head_gain(asked, shipped_trunk(), choices=choices)
+    found = {"learnt": asdict(learnt), "head": asdict(head)}
+    emit(found, as_json=as_json, human=lambda _: _print_held_out(learnt, head))
 
 
 @rerank.command()
@@ -85,6 +117,31 @@ def show(
     weights = dict(sorted(zip(FEATURES, straight.tolist(), strict=True), key=lambda item: -abs(item[1])))
     data = {"features": len(FEATURES), "rank": trunk.rank, "card": trunk.card, "weights": weights}
     emit(data, as_json=as_json, human=lambda _: _print(trunk, weights))
+
+
+def _embedder(settings: "Settings") -> "Embedder | None":
+    """The embedder of the settings; texts that were embedded before are looked up."""
+    from mnemon.retrievers import CachedEmbedder, SentenceEmbedder
+    from mnemon.retrievers.embedding_cache import SqliteCache
+
+    if settings.embedder == "none":
+        return None
+    model = SentenceEmbedder(settings.embedder, device=settings.device)
+    return CachedEmbedder(model, SqliteCache(settings.home / "cache" / "eval-embeddings.sqlite"))
+
+
+def _print_held_out(learnt: "HeldOut", head: "HeadGain") -> None:
+    rows = [(name, f"{value:.3f}") for name, value in learnt.by_conversation.items()]
+    print_table(["Left out", "Recall at 10"], [*rows, ("all", _interval(learnt.recall))])
+    console().print(
+        f"A head after {head.choices} choices, {head.people} people, {head.questions} later questions:"
+        f" MRR {head.trunk:.3f} → {head.head:.3f}, gain {_interval(head.gain)}"
+    )
+
+
+def _interval(found: "Interval") -> str:
+    bounds = "" if found.low is None or found.high is None else f" [{found.low:.4f}, {found.high:.4f}]"
+    return f"{found.value:.4f}{bounds}"
 
 
 def _print(trunk: "Trunk", weights: dict[str, float]) -> None:

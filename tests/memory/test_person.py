@@ -142,6 +142,20 @@ class TestRecall:
         (fact, *_) = ana.recall("what is the dog called", units=["fact"])
         assert fact.why["quote"] == "My beagle is called Biscuit."
 
+    def test_sessions_are_recalled_as_a_whole_and_say_why(self, ana: Person, clock: FrozenClock) -> None:
+        ana.remember(["The audit never ends.", "I need a week off."], session="work")
+        ana.remember(["My beagle is called Biscuit.", "He sleeps all day."], session="dog")
+        (best, other) = ana.recall("What is my beagle called?", units={"session"})
+        assert (best.id, best.session, best.unit, best.source) == ("dog", "dog", "session", "session")
+        assert (best.text, best.role) == ("My beagle is called Biscuit.", "user")
+        assert best.why["best_turn"] in {turn.id for turn in ana.timeline(session="dog")}
+        assert isinstance(best.why["turn_best"], float)
+        assert other.id == "work"
+        clock.advance(days=1)
+        ana.consolidate()
+        (best, *_) = ana.recall("What is my beagle called?", units={"session"})
+        assert best.text == next(one.summary for one in ana.sessions() if one.id == "dog")
+
     def test_another_handle_and_another_process_of_it_are_seen_at_once(
         self, ana: Person, tmp_path: Path, clock: FrozenClock
     ) -> None:

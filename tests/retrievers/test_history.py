@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from mnemon.errors import UsageError
-from mnemon.retrievers import Document, Query
+from mnemon.retrievers import Document, ExactIndex, FaissIndex, Query
 from mnemon.retrievers.history import HistoryRetriever
+from mnemon.testing import HashEmbedder
 
 START = datetime(2023, 5, 1, 12, tzinfo=UTC)
 SESSIONS = {
@@ -119,3 +120,105 @@ def test_many_removals_rebuild_and_keep_answers() -> None:
     retriever.remove([f"x{n}" for n in range(600)])
     assert len(retriever) == len(retriever._rows) == 8
     assert ids(retriever, "bakery in Porto", k=1) == ["s2:0"]
+
+
+def plans() -> HistoryRetriever:
+    """Said in May, June and July; the June one tells of a day in July."""
+    said = [
+        (5, "We planted the vegetables today."),
+        (6, "Next month we will visit the gallery."),
+        (7, "We bought bread."),
+        (7, "The vegetables are growing."),
+    ]
+    retriever = HistoryRetriever()
+    retriever.add(
+        [
+            Document(
+                id=f"p{place}", text=text, session=f"m{month}", time=datetime(2023, month, 20, tzinfo=UTC)
+            )
+            for place, (month, text) in enumerate(said)
+        ]
+    )
+    return retriever
+
+
+NOVEMBER = datetime(2023, 11, 1, tzinfo=UTC)
+
+
+def test_a_time_that_is_named_is_a_filter_over_when_it_was_said_and_what_it_tells_of() -> None:
+    hits = plans().search(Query(text="What did we do in July 2023?", time=NOVEMBER))
+    assert {hit.id for hit in hits} == {"p1", "p2", "p3"}
+    assert all(hit.why["time"] == "told of 'July 2023'" for hit in hits)
+    told = {hit.id: hit.why.get("told_time", 0.0) for hit in hits}
+    assert told == {"p1": 1.0, "p2": 0.0, "p3": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("What did we do before June 2023?", {"p0"}),
+        ("What was bought since July 2023?", {"p1", "p2", "p3"}),
+        ("Where could we go in July?", {"p0", "p1", "p2", "p3"}),  # asks for a plan, not for what was
+        ("What did we do last summer?", {"p0", "p1", "p2", "p3"}),  # no calendar: a feature, no filter
+    ],
+)
+def test_which_times_filter(text: str, found: set[str]) -> None:
+    assert set(ids(plans(), text, time=NOVEMBER)) == found
+
+
+def test_when_nothing_is_known_of_a_time_all_times_are_searched_and_it_is_said() -> None:
+    hits = plans().search(Query(text="What did we do in March 2021?", time=NOVEMBER))
+    assert {hit.id for hit in hits} == {"p0", "p1", "p2", "p3"}
+    assert hits[0].why["time"] == "nothing is known of 'March 2021': searched at all times"
+
+
+def test_a_session_says_which_turn_spoke_for_it(history: HistoryRetriever) -> None:
+    (best, *_) = history.search(
+        Query(text="What is the name of Ana's dog?", units=frozenset({"session"}), time=START)
+    )
+    assert (best.id, best.unit) == ("s1", "session")
+    assert str(best.why["best_turn"]).startswith("s1:")
+    assert best.why["score"] == best.score
+
+
+def test_a_turn_added_after_a_search_is_found_with_its_neighbours(history: HistoryRetriever) -> None:
+    ids(history, "bread")
+    history.add(
+        [
+            Document(
+                id="s3:2", text="The mountains? Gladly.", speaker="Ana", session="s3", position=2, time=START
+            )
+        ]
+    )
+    (hit, *_) = history.search(Query(text="Gladly to the mountains", k=1))
+    assert hit.id == "s3:2"
+    assert hit.why["lex_before"] > 0  # Ben's turn about mountains stands before it
+
+
+@pytest.mark.parametrize("index", [ExactIndex, FaissIndex])
+def test_an_index_finds_what_comparing_with_all_finds(
+    index: type[ExactIndex] | type[FaissIndex], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mnemon.retrievers.piece_vectors.SAMPLED", 100)
+    monkeypatch.setattr("mnemon.retrievers.piece_vectors.FROM_INDEX", 60)
+    rng = np.random.default_rng(3)
+    letters = np.array(list("abcdefghij"))
+    words = ["".join(rng.choice(letters, 5)) for _ in range(300)]
+    documents = [
+        Document(id=f"t{n}", text=" ".join(rng.choice(words, 8)), session=f"s{n // 10}", position=n % 10)
+        for n in range(1000)
+    ]
+    with_all = HistoryRetriever(HashEmbedder(dimension=64))
+    by_index = HistoryRetriever(HashEmbedder(dimension=64), index=index)
+    for retriever in (with_all, by_index):
+        retriever.add(documents[:900])
+        retriever.search(Query(text="warm up"))
+        retriever.remove([f"t{n}" for n in range(0, 900, 7)])
+        retriever.add(documents[900:])
+    shared = []
+    for n in range(0, 1000, 50):
+        query = Query(text=documents[n].text.rsplit(" ", 3)[0], k=5)
+        wanted = {hit.id for hit in with_all.search(query)}
+        shared.append(len(wanted & {hit.id for hit in by_index.search(query)}) / 5)
+        assert not {f"t{m}" for m in range(0, 900, 7)} & {hit.id for hit in by_index.search(query)}
+    assert np.mean(shared) > 0.8

@@ -22,7 +22,14 @@ SPANS = [
     ("last summer", "2022-06-01", "2022-09-01", False),
     ("this summer", "2023-06-01", "2023-09-01", False),
     ("winter 2022", "2022-12-01", "2023-03-01", True),
-    ("two weeks ago", "2023-06-27", "2023-07-04", False),
+    ("two weeks ago", "2023-06-27", "2023-07-04", True),
+    ("before 2022", "1-01-02", "2022-01-01", True),
+    ("until May 2023", "1-01-02", "2023-06-01", True),
+    ("since March", "2023-03-01", "2023-07-15", True),
+    ("after 5 May 2023", "2023-05-06", "2023-07-15", True),
+    ("the week before April 10, 2023", "2023-04-03", "2023-04-10", True),
+    ("between August 11 and August 15 2022", "2022-08-11", "2022-08-16", True),
+    ("in sept. 2022", "2022-09-01", "2022-10-01", True),
     ("yesterday", "2023-07-13", "2023-07-14", False),
     ("the day before yesterday", "2023-07-12", "2023-07-13", False),
     ("last Tuesday", "2023-07-11", "2023-07-12", False),
@@ -43,7 +50,17 @@ def test_span(text: str, start: str, end: str, explicit: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["What may happen", "I met 20 people", "before I moved", "", "She marched on", "spring onions"]
+    "text",
+    [
+        "What may happen",
+        "I met 20 people",
+        "before I moved",
+        "",
+        "She marched on",
+        "spring onions",
+        "Maria",
+        "from Anna to Ben",
+    ],
 )
 def test_no_span(text: str) -> None:
     assert resolve_time(text, NOW) is None

@@ -11,13 +11,27 @@ from mnemon.retrievers.features import FEATURES
 from mnemon.retrievers.history import Choice, HistoryRetriever
 from mnemon.retrievers.pairs import History, as_question, load_histories
 from mnemon.retrievers.synthetic import histories
-from mnemon.retrievers.train import Recipe, questions, recall, train_trunk
+from mnemon.retrievers.train import (
+    Question,
+    Recipe,
+    index,
+    recall,
+    train_rankers,
+    train_trunk,
+    turn_questions,
+)
 from mnemon.retrievers.trunk import load_trunk, shipped_session_trunk, shipped_trunk
+
+SMALL = Recipe(hidden=4, epochs=20, networks=1, rank=2, decay=0.01, unseen=0.0)
 
 
 @pytest.fixture(scope="module")
 def made_up() -> list[History]:
     return list(histories(3, seed=5))
+
+
+def questions(made_up: list[History]) -> list[Question]:
+    return turn_questions(index(made_up, None))
 
 
 def test_shipped_rankers_fit_this_version_and_are_small() -> None:
@@ -31,19 +45,19 @@ def test_shipped_rankers_fit_this_version_and_are_small() -> None:
 
 def test_shipped_ranker_beats_the_plain_lane_on_made_up_histories(made_up: list[History]) -> None:
     """By words alone, on seeds that it has not seen."""
-    data = questions(made_up, None)
+    data = questions(made_up)
     place = FEATURES.index("lex_turn")
     plain = [q.gold[np.argsort(-q.features[:, place], kind="stable")[:10]].sum() / q.wanted for q in data]
     assert recall(data, shipped_trunk()) > float(np.mean(plain)) + 0.05
 
 
 def test_training_is_repeatable_and_learns(made_up: list[History], tmp_path: Path) -> None:
-    data = questions(made_up[:2], None)
+    data = questions(made_up[:2])
     recipe = Recipe(hidden=4, epochs=30, rank=2)
     trunk = train_trunk(data, recipe)
     again = train_trunk(data, recipe)
     assert np.array_equal(trunk.weights, again.weights)
-    assert recall(questions(made_up[2:], None), trunk) > 0.5
+    assert recall(questions(made_up[2:]), trunk) > 0.5
     trunk.save(tmp_path / "t.npz")
     loaded = load_trunk(tmp_path / "t.npz", features=FEATURES)
     assert np.array_equal(loaded.basis, trunk.basis)
@@ -126,3 +140,23 @@ def test_jsonl_histories(tmp_path: Path) -> None:
         list(load_histories(path))
     with pytest.raises(DataError, match="holds no training data"):
         list(load_histories(tmp_path / "none"))
+
+
+def test_rankers_say_what_they_reach_on_people_left_out(made_up: list[History]) -> None:
+    people = [
+        History(f"{who}-1", *history[1:]) for who, history in zip(("ana", "ben"), made_up, strict=False)
+    ]
+    trained = train_rankers(people, None, recipe=SMALL, source="s")
+    held_out = trained.card["held_out"]
+    assert isinstance(held_out, dict)
+    assert set(held_out["turn_recall_at_10"]) == {"ana", "ben"}
+    assert all(0.2 < share <= 1.0 for share in held_out["turn_recall_at_10"].values())
+    assert trained.turns.card["source"] == trained.sessions.card["source"] == "s"
+
+
+def test_a_history_varies_along_every_live_feature_and_along_what_was_learnt(made_up: list[History]) -> None:
+    trunk = train_trunk(questions(made_up), Recipe(hidden=4, epochs=1, networks=1, rank=2))
+    learnt, own = trunk.basis[:, :2], trunk.basis[:, 2:]
+    assert np.linalg.norm(learnt) > 0
+    assert own.shape[1] == len(FEATURES)
+    assert ((own.max(0) > 0) == (trunk.scale > 0)).all()

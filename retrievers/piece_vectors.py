@@ -1,0 +1,202 @@
+"""Vectors of pieces in one growing array; a row may own several, side by side.
+
+What a whole turn is about is the mean of its pieces: nothing is embedded twice. Knows rows and numbers only.
+"""
+
+from array import array
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnemon.errors import UsageError
+from mnemon.retrievers.columns import Columns, Floats, Ints
+from mnemon.retrievers.seams import VectorIndex, Vectors
+
+IndexFactory = Callable[[int], VectorIndex]  # by dimension
+
+FROM_INDEX = 800  # pieces taken from an index
+SAMPLED = 2048  # rows compared besides, so that mean and spread of a lane are those of the whole history
+
+
+class Cosines(NamedTuple):
+    """Of each row, (rows + 1,), 0 where a row has no vector."""
+
+    best: Floats  # its best piece
+    whole: Floats  # the mean of its pieces
+    first: Floats  # its first piece
+
+
+class PieceVectors:
+    """Not thread-safe: the retriever that owns it holds the lock."""
+
+    def __init__(self, index: IndexFactory | None = None) -> None:
+        """With an `index`, a query is compared with what that finds, with the rows it is told of and with a
+        sample; without, with all."""
+        self._make_index = index
+        self._index: VectorIndex | None = None
+        self._indexed = 0  # runs that are in the index
+        self._array: Vectors = np.zeros((0, 0), np.float32)
+        self.size = 0  # vectors in use
+        # By run, that is one row's pieces, as they came: row, first vector, norm of the sum.
+        self._rows: array[int] = array("q")
+        self._starts: array[int] = array("q")
+        self._norms: array[float] = array("d")
+        self._run_of: dict[int, int] = {}
+        self._summed = 0  # runs that are in the sums
+        self._sums: Vectors | None = None  # (sessions, dimension); None: to be summed anew
+        self._means: Vectors = self._array
+
+    def append(self, row: int, vectors: Vectors) -> None:
+        count, dimension = vectors.shape
+        if self._array.shape[1] not in (0, dimension):
+            raise UsageError(
+                f"Vectors of dimension {dimension} were added to an index of dimension "
+                f"{self._array.shape[1]}."
+            )
+        if self.size + count > len(self._array):
+            wider = np.zeros((max(1024, 2 * len(self._array), self.size + count), dimension), np.float32)
+            if self.size:
+                wider[: self.size] = self._array[: self.size]
+            self._array = wider
+        self._array[self.size : self.size + count] = vectors
+        self._note(row, self.size, float(np.linalg.norm(vectors.sum(0))))
+        self.size += count
+
+    def _note(self, row: int, start: int, norm: float) -> None:
+        self._run_of[row] = len(self._rows)
+        self._rows.append(row)
+        self._starts.append(start)
+        self._norms.append(norm)
+
+    def owners(self) -> Ints:
+        """The row of each vector, in order."""
+        return np.repeat(np.array(self._rows, np.int64), np.diff(self._borders()))
+
+    def _borders(self) -> Ints:
+        """Where runs begin, and where the last one ends."""
+        return np.append(np.array(self._starts, np.int64), self.size)
+
+    def take(self, vectors: Vectors, owners: Ints) -> None:
+        """Hold these vectors, each of a row, those of one row side by side."""
+        self.__init__(self._make_index)  # type: ignore[misc]
+        self._array, self.size = vectors, len(owners)
+        if not self.size:
+            return
+        starts = np.flatnonzero(np.diff(owners, prepend=owners[0] - 1))
+        norms = np.linalg.norm(np.add.reduceat(vectors, starts, axis=0), axis=1)
+        for start, norm in zip(starts.tolist(), norms.tolist(), strict=True):
+            self._note(int(owners[start]), start, norm)
+
+    def drop(self, row: int) -> None:
+        run = self._run_of.pop(row, None)
+        if run is None:
+            return
+        self._sums = None
+        if self._index is not None and run < self._indexed:
+            start, end = self._borders()[run : run + 2].tolist()
+            self._index.remove([f"{row}:{place}" for place in range(end - start)])
+
+    def of(self, row: int) -> Vectors | None:
+        run = self._run_of.get(row)
+        if run is None:
+            return None
+        start = self._starts[run]
+        end = self._starts[run + 1] if run + 1 < len(self._starts) else self.size
+        return self._array[start:end].copy()
+
+    def wholes(self, rows: Ints) -> Vectors:
+        """Unit means of these rows' pieces, zeros where a row has none. (rows,) → (rows, dimension)"""
+        runs = np.array([self._run_of.get(row, -1) for row in rows.tolist()], np.int64)
+        found = np.zeros((rows.size, self._array.shape[1]), np.float32)
+        have = np.flatnonzero(runs >= 0)
+        if not have.size:
+            return found
+        places, begins = self._places(runs[have])
+        sums = np.add.reduceat(self._array[places], begins, axis=0)
+        found[have] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
+        return found
+
+    def means(self, columns: Columns) -> Vectors:
+        """Unit mean of each session's turns. (sessions, dimension)"""
+        if self._sums is None:
+            self._summed, self._sums = 0, np.zeros((0, self._array.shape[1]), np.float32)
+            self._means = self._sums
+        if len(self._sums) < columns.sessions:
+            more = np.zeros((columns.sessions - len(self._sums), self._sums.shape[1]), np.float32)
+            self._sums = np.concatenate([self._sums, more])
+            self._means = np.concatenate([self._means, more])
+        if self._summed < len(self._rows):
+            rows, borders = np.array(self._rows[self._summed :], np.int64), self._borders()[self._summed :]
+            fresh = np.add.reduceat(self._array[borders[0] : self.size], borders[:-1] - borders[0], axis=0)
+            turns = columns.turn[rows]
+            session = columns.session[rows[turns]]
+            np.add.at(self._sums, session, fresh[turns])
+            touched = np.unique(session)
+            norms = np.linalg.norm(self._sums[touched], axis=1, keepdims=True)
+            self._means[touched] = self._sums[touched] / np.maximum(norms, 1e-9)
+            self._summed = len(self._rows)
+        return self._means
+
+    def cosines(self, vector: NDArray[np.float32], rows: int, also: Ints | None = None) -> Cosines:
+        """Likeness of all rows to a unit vector. With an index, rows that neither it finds nor `also` names
+        have the mean of a sample."""
+        found = Cosines(*(np.zeros(rows + 1) for _ in range(3)))
+        if not self.size:
+            return found
+        if self._make_index is not None and len(self._run_of) > SAMPLED + FROM_INDEX:
+            self._from_index(vector, found, also)
+            return found
+        products = (self._array[: self.size] @ vector).astype(np.float64)
+        starts, owner = np.array(self._starts, np.int64), np.array(self._rows, np.int64)
+        found.best[owner] = np.maximum.reduceat(products, starts)
+        found.whole[owner] = np.add.reduceat(products, starts) / np.maximum(np.array(self._norms), 1e-9)
+        found.first[owner] = products[starts]
+        return found
+
+    def _from_index(self, vector: NDArray[np.float32], found: Cosines, also: Ints | None) -> None:
+        near = [int(hit.id.partition(":")[0]) for hit in self._level_index().search(vector, FROM_INDEX)]
+        present = np.fromiter(self._run_of, np.int64, len(self._run_of))
+        sample = present[:: max(len(present) // SAMPLED, 1)]
+        rows = np.union1d(sample, np.array(near, np.int64))
+        if also is not None:
+            rows = np.union1d(rows, np.array([row for row in also.tolist() if row in self._run_of], np.int64))
+        runs = np.array([self._run_of[row] for row in rows.tolist()], np.int64)
+        places, begins = self._places(runs)
+        products = (self._array[places] @ vector).astype(np.float64)
+        sums = np.add.reduceat(products, begins) / np.maximum(np.array(self._norms)[runs], 1e-9)
+        of_sample = np.isin(rows, sample)
+        exact = (np.maximum.reduceat(products, begins), sums, products[begins])
+        for lane, values in zip(found, exact, strict=True):
+            lane[present] = values[of_sample].mean()
+            lane[rows] = values
+
+    def _level_index(self) -> VectorIndex:
+        """The index, with what came since it was last asked."""
+        assert self._make_index is not None
+        if self._index is None:
+            self._index = self._make_index(self._array.shape[1])
+        if self._indexed < len(self._rows):
+            fresh = [
+                run
+                for run in range(self._indexed, len(self._rows))
+                if self._run_of.get(self._rows[run]) == run
+            ]
+            runs = np.array(fresh, np.int64)
+            if runs.size:
+                places, begins = self._places(runs)
+                sizes = np.diff(np.append(begins, places.size))
+                names = zip(runs.tolist(), sizes.tolist(), strict=True)
+                ids = [f"{self._rows[run]}:{place}" for run, size in names for place in range(size)]
+                self._index.add(ids, self._array[places])
+            self._indexed = len(self._rows)
+        return self._index
+
+    def _places(self, runs: Ints) -> tuple[Ints, Ints]:
+        """Places of these runs' vectors, and where each run begins among them."""
+        borders = self._borders()
+        sizes = np.diff(borders)[runs]
+        ends = np.cumsum(sizes)
+        begins = ends - sizes
+        return np.arange(ends[-1]) + np.repeat(borders[runs] - begins, sizes), begins

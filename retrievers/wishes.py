@@ -1,0 +1,63 @@
+"""Wishes told once among other talk, and requests that ought to honour them and share no word with them.
+
+Made-up training data: somebody who asks for a restaurant seldom repeats what they cannot eat. The wishes are
+in `data/wishes.json`; they are laid into a history that is given. Seeded. Knows no ranking.
+"""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+from importlib.resources import files
+
+from mnemon.retrievers.pairs import Example, History
+from mnemon.retrievers.seams import Document
+
+WISHES = 16  # in one history
+WEIGHT = 3.0  # there are few of them
+
+
+@cache
+def _bank() -> tuple[list[dict[str, object]], list[str]]:
+    stored = json.loads(files(__package__).joinpath("data/wishes.json").read_text(encoding="utf-8"))
+    return stored["wishes"], stored["noted"]
+
+
+def with_wishes(name: str, documents: Sequence[Document], rng: random.Random) -> History:
+    """The turns of a user and an assistant with wishes among them: half in a conversation of their own, half
+    at the end of one that is there."""
+    wishes, noted = _bank()
+    by_session: dict[str, list[Document]] = {}
+    for document in documents:
+        by_session.setdefault(document.session, []).append(document)
+    user = documents[0].speaker
+    assistant = next((d.speaker for d in documents if d.speaker != user), "Assistant")
+    found, examples = list(documents), []
+    last = max(d.time for d in documents if d.time is not None)
+    for number, wish in enumerate(rng.sample(wishes, WISHES)):
+        home = by_session[rng.choice(sorted(by_session))]
+        end = home[-1]
+        assert end.time is not None
+        alone = rng.random() < 0.5
+        session = f"{name}-wish{number}" if alone else end.session
+        start = 0 if alone else max(d.position for d in home) + 1
+        said = Document(
+            id=f"{session}:{start}", text=str(wish["said"]), speaker=user, session=session, position=start,
+            time=end.time + timedelta(minutes=2),
+        )  # fmt: skip
+        reply = replace(
+            said, id=f"{session}:{start + 1}", text=rng.choice(noted), speaker=assistant, position=start + 1
+        )
+        found += [said, reply]
+        if not alone:
+            home += [said, reply]
+        for asked in wish["asked"]:
+            examples.append(
+                Example(
+                    text=str(asked), gold=(said.id,), time=last + timedelta(days=1), sessions=(session,),
+                    weight=WEIGHT,
+                )
+            )  # fmt: skip
+    return History(name, found, examples)
