@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from mnemon.errors import UsageError
 from mnemon.memory import Person
-from mnemon.profiles import Persona, Plan, TraitBank, profile_of
+from mnemon.profiles import Persona, Plan, TraitBank, persona_of
 
 
 class Manner:
@@ -50,7 +50,7 @@ class Manner:
         if not self._learns:
             return Persona()
         try:
-            return profile_of(self._person).persona
+            return persona_of(self._person)
         except UsageError:  # a memory that was opened without a profiler learns no persona
             self._learns = False
             return Persona()

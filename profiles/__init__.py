@@ -7,7 +7,7 @@ from mnemon.profiles.persona import Leaning, Persona
 from mnemon.profiles.plan import Plan, Steerable
 from mnemon.profiles.profile import Profile, Statement
 from mnemon.profiles.profiler import ModelProfiler, PatternProfiler
-from mnemon.profiles.reading import profile_of
+from mnemon.profiles.reading import persona_of, profile_of
 from mnemon.profiles.traits import Trait, TraitBank
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "Trait",
     "TraitBank",
     "measure_text",
+    "persona_of",
     "profile_of",
 ]

@@ -5,15 +5,22 @@ from pathlib import Path
 
 from mnemon.errors import UsageError
 from mnemon.profiles.persona import Persona
+from mnemon.settings import load_settings
 
+EVERYBODY = "everybody"  # the shared persona that holds where nothing nearer does
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,60}\Z")
 
 
 class Library:
-    """The shared personas of one folder; `<home>/personas` on the command line."""
+    """The shared personas of one folder; `usual` is `<home>/personas`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    @classmethod
+    def usual(cls) -> "Library":
+        """The one of the settings in force."""
+        return cls(load_settings().home / "personas")
 
     def names(self) -> list[str]:
         return sorted(path.stem for path in self._files())

@@ -257,20 +257,19 @@ def schema() -> None:
 
 def _library() -> "Library":
     from mnemon.profiles.library import Library
-    from mnemon.settings import load_settings
 
-    return Library(load_settings().home / "personas")
+    return Library.usual()
 
 
 def _chosen(name: str | None, user: str | None, db: str | None) -> "Persona":
     """A shared persona, or the person's own, joined with those above it."""
-    from mnemon.profiles import profile_of
+    from mnemon.profiles import persona_of
 
-    library = _library()
     if name is not None:
+        library = _library()
         return library.get(name).resolved(library.all())
     with person(user, db, NO_EMBEDDER) as handle:
-        return profile_of(handle).persona.resolved(library.all())
+        return persona_of(handle)
 
 
 def _weighted(text: str) -> tuple[str, float]:

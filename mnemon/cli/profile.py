@@ -97,7 +97,6 @@ def edit(
     from mnemon.errors import UsageError
     from mnemon.profiles import edits, profile_of
     from mnemon.profiles.library import Library
-    from mnemon.settings import load_settings
 
     if not (add or remove or under or allow) and mood is None:
         raise UsageError(
@@ -111,7 +110,7 @@ def edit(
         for one in remove or []:
             edits.remove_statement(handle, _only_key(before, one))
         if under:
-            library = Library(load_settings().home / "personas")
+            library = Library.usual()
             edits.set_parents(handle, [library.get(name).name for name in under if name != "none"])
         if allow:
             edits.allow(handle, [name for name in allow if name != "none"])

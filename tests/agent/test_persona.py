@@ -1,7 +1,10 @@
 """From plans to steerings: which rewards, how much λ, and that nothing known steers nothing."""
 
+from pathlib import Path
+
 import pytest
 
+from mnemon.agent import LocalChatModel, ReplyOptions
 from mnemon.agent.decoding.policies import DEFAULT_EPSILON
 from mnemon.agent.decoding.rewards import Contrast, Lexicon, ReplyLength, SentenceLength, SentenceMark
 from mnemon.agent.persona import PersonaSteering, steering_for
@@ -74,3 +77,15 @@ def test_weights_order_the_terms() -> None:
     steering = compiled(Persona().leaning("warm", 0.2).leaning("formal", -0.9))
     contrasts = {term.name: term.weight for term in steering.terms if isinstance(term.reward, Contrast)}
     assert contrasts == {"not formal": 0.9, "warm": 0.2}
+
+
+@pytest.mark.model
+def test_the_default_model_takes_a_persona(chat_weights: Path) -> None:
+    model = LocalChatModel.open(chat_weights)
+    question = "How was your day?"
+    messages = [{"role": "user", "content": question}]
+    steering = Persona().leaning("enthusiastic", 1).compile(model, question)
+    trace = model.steer(messages, steering, options=ReplyOptions(max_tokens=12)).reply.trace  # type: ignore[attr-defined]
+    assert trace.steering == "persona"
+    unsure = Persona(leanings=(Leaning(trait="warm", weight=1, confidence=0),))
+    assert unsure.compile(model, question).idle

@@ -12,7 +12,8 @@ from mnemon import Memory
 from mnemon.errors import DataError, UsageError
 from mnemon.memory import Person
 from mnemon.memory.seams import ChangedAfter, Event, MemoryStore, Operation, Put, Select
-from mnemon.profiles import Profile, edits, profile_of
+from mnemon.profiles import Persona, Profile, edits, persona_of, profile_of
+from mnemon.profiles.library import Library
 from mnemon.testing import FrozenClock
 
 TALK = [
@@ -308,6 +309,25 @@ class TestFeedback:
             ana.rate(turn, 5)
         with pytest.raises(UsageError, match="nothing was chosen"):
             ana.feedback("q", "same", "same")
+
+
+class TestFollowing:
+    def test_shared_personas_are_joined_for_use(self, ana: Person) -> None:
+        team = Persona(name="team").leaning("emoji", 0.5)
+        everybody = Persona(name="everybody").leaning("warm", 0.2)
+        edits.set_parents(ana, ["team", "gone"])
+        found = persona_of(ana, shared={"team": team, "everybody": everybody})
+        assert {one.trait: one.level for one in found.leanings} == {
+            "concise": "user",
+            "emoji": "persona",
+            "warm": "global",
+        }
+        assert found.plan("Hi")
+
+    def test_the_usual_ones_are_those_of_the_home(self, ana: Person) -> None:
+        Library.usual().put(Persona(name="team").leaning("emoji", 0.5))
+        edits.set_parents(ana, ["team"])
+        assert persona_of(ana).get("emoji") is not None
 
 
 class TestNobodyElse:
