@@ -200,15 +200,15 @@ class Desk:
             self._count()
 
     async def hush(self, user: str) -> None:
-        """End everything that is being said to a person, and wait until it has ended."""
+        """End everything that is being said to a person, and wait until it has ended; nobody tidies up."""
         turns = [turn for turn in self._all() if turn.user == user]
         for turn in turns:
             self.leave(turn)
+        for turn in turns:
+            await turn.done.wait()
         rest = self._rest.pop(user, None)
         if rest is not None:
             rest.cancel()
-        for turn in turns:
-            await turn.done.wait()
 
     def close_door(self) -> None:
         """Take no more turns; those that were taken are answered."""

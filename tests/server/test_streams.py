@@ -261,6 +261,17 @@ def test_erasing_somebody_ends_what_is_being_said_to_them(make_app, memory):
     assert memory.for_user("ana").timeline() == [], "nothing was written after the erasing"
 
 
+def test_nothing_comes_back_of_somebody_who_was_erased(make_app, memory):
+    limits = Limits(quiet_seconds=0.2)
+    with serving(make_app(limits=limits)) as url, httpx.Client(base_url=url, timeout=20) as client:
+        client.post(CHAT, json=asking("I am allergic to nuts.", user="ana"))
+        assert client.post("/api/erase", params={"user": "ana"}, json={"confirm": "ana"}).is_success
+        time.sleep(0.5)
+        assert memory.users() == []
+        client.post(CHAT, json=asking("I am allergic to nuts.", user="ben"))
+        eventually(lambda: memory.for_user("ben").profiles())  # of ben, it is tidied up
+
+
 @pytest.fixture
 def killable(db):
     process = subprocess.Popen(
