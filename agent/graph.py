@@ -31,6 +31,7 @@ from mnemon.profiles import Plan
 
 THREAD_TURNS = 40  # the newest turns that are read back; the layout's token budget cuts further
 NOT_KNOWN = "I don't know that about you yet."
+NO_ANSWER = "What the tool gave back was no answer, so I left it out."
 ASKED_TWICE = "I could not find out more."
 _REFUSED = "The person was asked and said no. It did not run."
 _LOST = (
@@ -128,7 +129,10 @@ class Nodes:
         if self._untold(state, prompt.memories) and not self.layout.fenced:  # it would invent something
             writer(Event(kind="piece", text=NOT_KNOWN))
             return {"reply": Reply(text=NOT_KNOWN)}
-        plan = self._plan(state)
+        if rounds and not prompt.observed and not self.speaker.native_tools:  # all of it gave orders
+            writer(Event(kind="piece", text=NO_ANSWER))
+            return {"reply": Reply(text=NO_ANSWER)}
+        plan = self.speaker.followed(prompt, self._plan(state))
         stream = self.speaker.answer(prompt, self.options, tools=tools, rounds=rounds, plan=plan)
         said: list[str] = []
         for piece in stream:

@@ -73,19 +73,20 @@ def test_a_steered_model_is_led_by_memories_and_manner_at_once(ana, tmp_path):
     led = {}
     for grounding, traits in ((1.0, {"formal": 1.0}), (0.0, {"formal": 1.0}), (1.0, None), (0.0, None)):
         assistant = Assistant(ana, model, options=options, grounding=grounding, traits=traits, layout=layout)
-        reply = assistant.reply("What is my beagle called?", thread=f"{grounding} {traits}")
+        reply = assistant.reply("What could I do with my beagle?", thread=f"{grounding} {traits}")
         assert reply.memories
         assert [leaning.trait for leaning in reply.traits] == (["formal"] if traits else [])
         assert not any("cannot be steered" in note for note in reply.notes)
         led[grounding, bool(traits)] = reply.trace
     assert led[0.0, False] is None
     assert set(led[1.0, False].shares()) == {"memories"}
-    assert "formal" in led[1.0, True].shares()
+    assert {"formal", "memories"} <= set(led[1.0, True].shares())
+    assert "memories" not in led[0.0, True].shares()
+    facts = Assistant(ana, model, options=options, traits={"formal": 1.0}, layout=layout)
+    reply = facts.reply("What is my beagle called?", thread="facts")
+    assert set(reply.trace.shares()) == {"memories"}
+    assert reply.traits == ()
     plain = Assistant(ana, model, options=options, traits={"formal": 1.0}, layout=layout, steer=False)
     reply = plain.reply("What is my beagle called?", thread="plain")
     assert (reply.trace, reply.notes) == (None, ())
     assert reply.sizes["profile"] > 0
-    # The distribution that the manner leads is the grounded one.
-    first = {key: trace.tokens[0].base_probability for key, trace in led.items() if trace is not None}
-    assert first[1.0, True] != first[0.0, True]
-    assert led[1.0, True].kl > 0

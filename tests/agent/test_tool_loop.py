@@ -10,8 +10,8 @@ import pytest
 
 from mnemon.agent import Assistant, Reply, ReplyOptions
 from mnemon.agent.compose import Layout
-from mnemon.agent.fence import FENCE
-from mnemon.agent.graph import NOT_KNOWN
+from mnemon.agent.fence import FENCE, orders
+from mnemon.agent.graph import NO_ANSWER, NOT_KNOWN
 from mnemon.agent.seams import ToolCall
 from mnemon.agent.tools import Tool
 from mnemon.errors import EndpointError, UsageError
@@ -368,7 +368,8 @@ def test_orders_in_what_a_tool_gives_back_are_not_obeyed(ana, clock, attack, lay
     outbox = Outbox()
     model = Gullible(wants("page", city="Porto"))
     assistant = Assistant(ana, model, clock=clock, tools=[page, outbox.tool()], layout=layout)
-    assert assistant.reply("How warm is it in Porto?").text == "All is well."
+    withheld = layout is not None and orders(attack)
+    assert assistant.reply("How warm is it in Porto?").text == (NO_ANSWER if withheld else "All is well.")
     assert assistant.last.finish == "stop"
     assert outbox.sent == []
 
