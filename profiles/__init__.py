@@ -4,7 +4,7 @@ from mnemon.profiles.choices import Taste
 from mnemon.profiles.editor import Editor
 from mnemon.profiles.measures import MEASURES, measure_text
 from mnemon.profiles.persona import Leaning, Persona
-from mnemon.profiles.plan import Plan, Steerable
+from mnemon.profiles.plan import Plan
 from mnemon.profiles.profile import Profile, Statement
 from mnemon.profiles.profiler import ModelProfiler, PatternProfiler
 from mnemon.profiles.reading import persona_of, profile_of
@@ -20,7 +20,6 @@ __all__ = [
     "Plan",
     "Profile",
     "Statement",
-    "Steerable",
     "Taste",
     "Trait",
     "TraitBank",
