@@ -111,7 +111,7 @@ class GrowingColumns:
     def _reserve(self, room: int) -> None:
         for name, (kind, _) in _KINDS.items():
             shape = (room, 2) if name == "told" else (room,)
-            wider = np.zeros(shape, kind)
+            wider: NDArray[np.generic] = np.zeros(shape, kind)
             if self.count:
                 wider[: self.count] = self._arrays[name][: self.count]
             self._arrays[name] = wider

@@ -80,8 +80,8 @@ class Lanes:
 class Meanings:
     """What whole turns are about, by the mean of their pieces."""
 
-    core: NDArray[np.float32]  # (pool,) likeness to what the question is about
-    fresh: NDArray[np.float32]  # (pool,) how unlike the two turns before
+    core: Floats  # (pool,) likeness to what the question is about
+    fresh: Floats  # (pool,) how unlike the two turns before
 
 
 def standard(values: Floats, over: NDArray[np.bool_]) -> Floats:

@@ -213,7 +213,7 @@ class HistoryRetriever:
         vectors = self._vectors.wholes(pool)
         before = [self._vectors.wholes(columns.links[step][pool]) for step in (-1, -2)]
         told = np.maximum(*(np.einsum("pd,pd->p", vectors, earlier) for earlier in before))
-        return Meanings(vectors @ asked.core, 1.0 - told)
+        return Meanings((vectors @ asked.core).astype(np.float64), 1.0 - told.astype(np.float64))
 
     def _judge(self, features: NDArray[np.float32]) -> dict[str, Floats]:
         """The score of each row, and what it is made of."""

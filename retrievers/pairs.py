@@ -135,8 +135,8 @@ def realmem_histories(person: Mapping[str, Any], *, seed: int = 0) -> Iterator[H
 
     for number, size in enumerate((25, 60)):
         chosen = set(rng.sample(sessions, min(size, len(sessions))))
-        part = _documents([turn for turn in turns if turn.session in chosen])
-        yield with_wishes(f"{name}-2{number}", part, rng)
+        talk = _documents([turn for turn in turns if turn.session in chosen])
+        yield with_wishes(f"{name}-2{number}", talk, rng)
     for number, size in enumerate((30, 60)):
         chosen = set(rng.sample(sessions, min(size, len(sessions))))
         part = [turn for turn in turns if turn.session in chosen]
@@ -211,8 +211,8 @@ def _as_themes(name: str, turns: list[_Turn], points: list[_Point], rng: random.
         by = said_by[point.session, point.position]
         text = " ".join(_about(point.statement, rng, least=4))
         pattern = rng.choice(_OF_USER if by == "User" else _OF_ASSISTANT)
-        gold = (f"{point.session}:{point.position}",)
-        examples.append(Example(text=pattern.format(text), gold=gold, time=now))
+        turn = f"{point.session}:{point.position}"
+        examples.append(Example(text=pattern.format(text), gold=(turn,), time=now))
     return History(name, _documents(turns), examples)
 
 

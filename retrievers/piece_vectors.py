@@ -61,7 +61,7 @@ class PieceVectors:
                 wider[: self.size] = self._array[: self.size]
             self._array = wider
         self._array[self.size : self.size + count] = vectors
-        self._note(row, self.size, float(np.linalg.norm(vectors.sum(0))))
+        self._note(row, self.size, float(_norms(vectors, np.zeros(1, np.int64))[0]))
         self.size += count
 
     def _note(self, row: int, start: int, norm: float) -> None:
@@ -85,7 +85,7 @@ class PieceVectors:
         if not self.size:
             return
         starts = np.flatnonzero(np.diff(owners, prepend=owners[0] - 1))
-        norms = np.linalg.norm(np.add.reduceat(vectors, starts, axis=0), axis=1)
+        norms = _norms(vectors, starts)
         for start, norm in zip(starts.tolist(), norms.tolist(), strict=True):
             self._note(int(owners[start]), start, norm)
 
@@ -200,3 +200,8 @@ class PieceVectors:
         ends = np.cumsum(sizes)
         begins = ends - sizes
         return np.arange(ends[-1]) + np.repeat(borders[runs] - begins, sizes), begins
+
+
+def _norms(vectors: Vectors, starts: Ints) -> NDArray[np.float32]:
+    """Lengths of the sums of runs: the same way for one turn as for many, to the last bit."""
+    return np.asarray(np.linalg.norm(np.add.reduceat(vectors, starts, axis=0), axis=1), np.float32)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from importlib.resources import files
+from typing import NamedTuple
 
 from mnemon.retrievers.pairs import Example, History
 from mnemon.retrievers.seams import Document
@@ -19,10 +20,15 @@ WISHES = 16  # in one history
 WEIGHT = 3.0  # there are few of them
 
 
+class _Wish(NamedTuple):
+    said: str
+    asked: list[str]  # requests that ought to honour it
+
+
 @cache
-def _bank() -> tuple[list[dict[str, object]], list[str]]:
+def _bank() -> tuple[list[_Wish], list[str]]:
     stored = json.loads(files(__package__).joinpath("data/wishes.json").read_text(encoding="utf-8"))
-    return stored["wishes"], stored["noted"]
+    return [_Wish(**wish) for wish in stored["wishes"]], stored["noted"]
 
 
 def with_wishes(name: str, documents: Sequence[Document], rng: random.Random) -> History:
@@ -44,7 +50,7 @@ def with_wishes(name: str, documents: Sequence[Document], rng: random.Random) ->
         session = f"{name}-wish{number}" if alone else end.session
         start = 0 if alone else max(d.position for d in home) + 1
         said = Document(
-            id=f"{session}:{start}", text=str(wish["said"]), speaker=user, session=session, position=start,
+            id=f"{session}:{start}", text=wish.said, speaker=user, session=session, position=start,
             time=end.time + timedelta(minutes=2),
         )  # fmt: skip
         reply = replace(
@@ -53,10 +59,10 @@ def with_wishes(name: str, documents: Sequence[Document], rng: random.Random) ->
         found += [said, reply]
         if not alone:
             home += [said, reply]
-        for asked in wish["asked"]:
+        for asked in wish.asked:
             examples.append(
                 Example(
-                    text=str(asked), gold=(said.id,), time=last + timedelta(days=1), sessions=(session,),
+                    text=asked, gold=(said.id,), time=last + timedelta(days=1), sessions=(session,),
                     weight=WEIGHT,
                 )
             )  # fmt: skip
