@@ -12,7 +12,7 @@ from mnemon.agent.server.memory_schema import Name, QuoteOut, Words
 from mnemon.agent.server.refusals import ErrorBody
 from mnemon.agent.server.wire import Json, plain
 from mnemon.memory import ProfileVersion
-from mnemon.profiles import Editor, Profile, TraitBank, profile_of
+from mnemon.profiles import Editor, Profile, Taste, TraitBank, profile_of
 
 router = APIRouter(prefix="/api", tags=["Profile"], responses={"default": {"model": ErrorBody}})
 
@@ -116,6 +116,15 @@ class FeedbackOut(BaseModel):
     note: str
 
 
+class QuestionOut(BaseModel):
+    """Two replies to choose from, and the bits that a choice is expected to tell."""
+
+    question: str
+    first: str
+    second: str
+    bits: float
+
+
 @router.get("/profile", response_model=ProfileOut)
 def profile(
     who: ThePerson, as_of: Annotated[str | None, Query(max_length=64, description="ISO 8601.")] = None
@@ -181,6 +190,12 @@ def feedback(
 ) -> Response:
     """What was chosen, rated, used and edited, oldest first."""
     return Json(who.feedback_log(about))
+
+
+@router.get("/feedback/question", response_model=QuestionOut)
+def question(who: ThePerson) -> Response:
+    """Which two replies to ask about next: the choice between them should tell most. They ship with mnemon."""
+    return Json(Taste.for_person(who).next_pair())
 
 
 @router.post("/feedback/pair", response_model=FeedbackOut)
