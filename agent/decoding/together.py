@@ -2,13 +2,16 @@
 
 A step of one reply reads every weight to make one token; that of eight replies reads them once for all.
 While a forward runs, other replies choose their tokens and queue up; whoever comes first when it ends takes
-all that wait along. Nobody waits for company: a reply that is alone runs as it would without this, bit for
-bit. In company its sums are rounded in another order, so of two all but equal tokens it may take the other.
+all that wait along, and gives those of the last forward a moment to come too, or else the replies would fall
+into two halves that never meet. A reply that is alone waits for nobody and runs as it would without this, bit
+for bit. In company its sums are rounded in another order, so of two all but equal tokens it may take the
+other.
 
 Knows a trunk and its caches, no replies. Adapters are not offered: their choice is one for the whole network.
 """
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ from mnemon.agent.decoding.rows import Known, PrefixStore, RowPrompt, TrunkRowMo
 from mnemon.agent.decoding.trunk import KeyValueCache, Trunk
 
 MOST_ROWS = 64  # in one forward; more gain nothing and make everybody wait
+PATIENCE = 0.5  # of the last forward's time: how long those that were in it are waited for
 
 
 @dataclass(eq=False)
@@ -54,6 +58,8 @@ class Together:
         self._busy = False
         self._waiting: list[_Step] = []
         self._own = threading.local()  # the step that this thread took last
+        self._company: frozenset[int] = frozenset()  # whose caches were in the last forward
+        self._took = 0.0  # seconds
         self.forwards = self.rows = 0  # joined steps, and rows in them: their ratio is the company
 
     def forward(self, ids: Tensor, positions: Tensor, cache: KeyValueCache, mask: Tensor | None) -> Tensor:
@@ -83,15 +89,24 @@ class Together:
         """Wait until the step is done by somebody, or the network is free; then do all that wait."""
         with self._turn:
             self._waiting.append(step)
+            self._turn.notify_all()
             self._turn.wait_for(lambda: step.done or not self._busy)
             if step.done:
                 return
-            steps = self._some(step)
             self._busy = True
         try:
+            with self._turn:
+                self._turn.wait_for(self._all_here, timeout=PATIENCE * self._took)
+                steps = self._some(step)
+            began = time.perf_counter()
             self._run(steps)
+            self._took = time.perf_counter() - began
         finally:
             self._free()
+
+    def _all_here(self) -> bool:
+        """Whether all of the last forward wait again. One whose reply has ended is missed once."""
+        return self._company <= {id(step.cache) for step in self._waiting}
 
     def _some(self, own: _Step) -> list[_Step]:
         """This thread's step, and as many of the others as there is room for, those first that came first."""
@@ -101,6 +116,7 @@ class Together:
                 taken.append(step)
                 room -= step.rows
         self._waiting = [step for step in self._waiting if step not in taken]
+        self._company = frozenset(id(step.cache) for step in taken)
         return taken
 
     def _run(self, steps: Sequence[_Step]) -> None:
