@@ -12,7 +12,7 @@ from mnemon import Memory
 from mnemon.errors import DataError, UsageError
 from mnemon.memory import Person
 from mnemon.memory.seams import ChangedAfter, Event, MemoryStore, Operation, Put, Select
-from mnemon.profiles import Persona, Profile, edits, persona_of, profile_of
+from mnemon.profiles import Editor, Persona, Profile, edits, persona_of, profile_of
 from mnemon.profiles.library import Library
 from mnemon.testing import FrozenClock
 
@@ -268,6 +268,17 @@ class TestEdits:
         clock.advance(hours=1)
         ana.remember("Always keep it short.", session="s2")
         assert profile_of(ana).persona.get("concise") is not None
+
+    def test_the_editor_gives_the_profile_after_each(self, ana: Person) -> None:
+        editor = Editor(ana)
+        assert editor.set_trait("formal", 1).persona.get("formal") is not None
+        assert editor.drop_trait("formal").persona.get("formal") is None
+        (added,) = [one for one in editor.add_statement("goals", "A boat").statements if one.source == "hand"]
+        assert editor.remove_statement(added.key).sections.get("goals") is None
+        assert editor.follow(["team"]).persona.parents == ("team",)
+        assert editor.allow(["health"]).allowed == {"health"}
+        ana.undo()
+        assert profile_of(ana).allowed == frozenset()
 
     @pytest.mark.parametrize(
         "edit",
