@@ -60,6 +60,7 @@ _LAYOUTS: tuple[tuple[float, Layout], ...] = (
         1e9,
         Layout(
             memories=2,
+            wide=4,
             fenced=False,
             thread_tokens=150,
             memory_tokens=200,

@@ -216,8 +216,11 @@ class Nodes:
             state["recalled"] if "recalled" in state else self.recall(state, writer=_unheard)["recalled"]
         )
         rounds, plan = state.get("rounds", []), self._plan(state)
+        understood = self._understood(state)
+        # A small model reads no thread beside memories, so its question has to say what it points back to.
+        question = state["text"] if self.layout.fenced else understood.whole or state["text"]
         return compose(
-            state["text"],
+            question,
             recalled,
             self._history(state),
             layout=self.layout,
@@ -225,7 +228,7 @@ class Nodes:
             context_length=self.speaker.context_length,
             name=self.name,
             now=self.clock(),
-            many=self._understood(state).kind == "abstraction",
+            many=understood.kind == "abstraction",
             unknown=self._untold(state, recalled) and not self._offered_tools(state, rounds),
             profile=plan.instructions if plan is not None and not self.speaker.steers else (),
             observed=() if self.speaker.native_tools else [one for seen in rounds for one in seen],

@@ -48,6 +48,8 @@ class Recaller:
         if not understood.needs_memory:
             return Found([], (), again=False)
         many = understood.kind == "abstraction"
+        if understood.about_everything:
+            return Found(self._newest_facts(now), understood.queries, again=False)
         limit = self.layout.lines(many=many)
         first = self._asked(understood.queries, message, understood, now=now)
         chosen = self._once(first, limit, now=now, single=len(understood.queries) == 1 and not many)
@@ -56,6 +58,22 @@ class Recaller:
         second = self._asked(understood.again, message, understood, now=now)
         chosen = self._once(second, limit, now=now, single=not many)
         return Found(self._offered(chosen, now), understood.queries + understood.again, again=True)
+
+    def _newest_facts(self, now: datetime) -> list[Recalled]:
+        """What is known at all has no best hit: the facts that were learnt last stand for it."""
+        known = sorted(self.person.facts(), key=lambda fact: fact.recorded_at, reverse=True)
+        return [
+            Recalled(
+                mark=f"m{place}",
+                id=fact.id,
+                text=fact.text,
+                time=fact.valid_from or now,
+                speaker=self.name,
+                score=0.0,
+                form="fact",
+            )
+            for place, fact in enumerate(known[: self.layout.lines(many=True)], start=1)
+        ]
 
     def _asked(
         self, queries: Sequence[str], message: str, understood: Understanding, *, now: datetime

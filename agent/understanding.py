@@ -22,10 +22,12 @@ MOST_QUERIES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Understanding:
-    """`queries` are what memory is asked, `again` what it is asked when these find nothing."""
+    """`queries` are what memory is asked, `again` what it is asked when these find nothing. `whole` is the
+    message with what it points back to."""
 
     matter: Matter
     kind: Kind | None = None
+    whole: str = ""
     queries: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
     since: datetime | None = None
@@ -34,6 +36,11 @@ class Understanding:
     @property
     def needs_memory(self) -> bool:
         return bool(self.queries)
+
+    @property
+    def about_everything(self) -> bool:
+        """It asks what is known of the person at all."""
+        return self.kind == "abstraction" and _ABOUT_ME.search(self.whole) is not None
 
     @property
     def only_memory_answers(self) -> bool:
@@ -72,6 +79,11 @@ _ABSTRACTION = re.compile(
     r"|everything|what (?:do|did) you know|what have (?:i|we) (?:told|talked|said|discussed)|kind of person"
     r"|tell me about (?:me|my|myself)|how (?:have|has) .{2,60} (?:been|changed|gone)|over the (?:last|past)"
     r"|list (?:all|every)|all (?:of )?(?:my|the))\b",
+    re.IGNORECASE,
+)
+_ABOUT_ME = re.compile(
+    r"\b(?:know|remember|learnt|learned|told you|tell me|summar\w+|overview|everything) (?:\w+ ){0,3}"
+    r"(?:about|of) (?:me|myself|who i am)\b|\bwhat kind of person am i\b",
     re.IGNORECASE,
 )
 _GENERALISATION = re.compile(
@@ -160,6 +172,7 @@ def understand(message: str, earlier: Sequence[str], *, now: datetime) -> Unders
     return Understanding(
         matter="person" if _asks_of_own_life(text) or (pointing and _asks_of_own_life(whole)) else "world",
         kind=kind,
+        whole=whole,
         queries=tuple(dict.fromkeys(queries))[:MOST_QUERIES],
         again=tuple(query for query in dict.fromkeys(again) if query and query not in queries),
         since=span.start if span else None,

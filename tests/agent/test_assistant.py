@@ -9,6 +9,7 @@ import pytest
 from langgraph.graph import START, StateGraph
 
 from mnemon.agent import Assistant, Reply, ReplyOptions, ReplyStream
+from mnemon.agent.compose import Layout
 from mnemon.agent.graph import Nodes, build_graph
 from mnemon.agent.seams import DEFAULT_OPTIONS
 from mnemon.errors import UsageError
@@ -138,6 +139,26 @@ def test_what_was_not_found_is_asked_for_again_in_other_words(ana, clock):
         "Let us talk of the cello concert in Faro. Which hour is right?",
     )
     assert "begins at eight" in recalled["memories"][0].text
+
+
+@pytest.mark.parametrize("asked", ["What do you know about me?", "Summarise what I told you about myself."])
+def test_what_is_known_at_all_is_the_newest_facts(ana, clock, asked):
+    for said in ("My beagle is called Biscuit.", "I live in Faro.", "My sister Ines lives in Porto."):
+        ana.remember(said)
+        clock.advance(days=1)
+    assistant, _ = assistant_of(ana, clock, ["A lot."])
+    told = " ".join(memory.text for memory in assistant.reply(asked, thread="t").memories)
+    assert all(word in told for word in ("Biscuit", "Faro", "Porto"))
+
+
+def test_a_small_model_is_told_what_a_question_points_back_to(ana, clock):
+    ana.remember("My beagle is called Biscuit.")
+    small = Layout(memories=2, fenced=False, thread_tokens=50)
+    assistant, model = assistant_of(ana, clock, ["Fine.", "Biscuit."], layout=small)
+    assistant.reply("Tell me a story of a cat.", thread="t")
+    assistant.reply("And my beagle?", thread="t")
+    asked = model.calls[-1].messages[-1]["content"]
+    assert asked.endswith("Question: Tell me a story of a cat. And my beagle?")
 
 
 def test_every_question_of_a_message_finds_its_answer(ana, clock):
