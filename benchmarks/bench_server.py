@@ -49,24 +49,24 @@ async def talk(url: str, question: str, *, clients: int, seconds: float, most: i
     async with httpx.AsyncClient(
         base_url=url, timeout=120, limits=httpx.Limits(max_connections=clients)
     ) as client:
-        await asyncio.gather(
-            *(_ask(client, f"p{number}", question, most) for number in range(clients))
-        )  # warm
+        names = [f"p{number}" for number in range(clients)]
+        warm = await asyncio.gather(*(_ask(client, name, question, most) for name in names))
         began = time.perf_counter()
         end = began + seconds
 
-        async def person(number: int) -> None:
+        async def person(name: str) -> None:
             nonlocal pieces
             while time.perf_counter() < end:
                 asked = time.perf_counter()
-                at_first, count = await _ask(client, f"p{number}", question, most)
+                at_first, count = await _ask(client, name, question, most)
                 took.append(time.perf_counter() - asked)
                 first.append(at_first - asked)
                 pieces += count
 
-        await asyncio.gather(*(person(number) for number in range(clients)))
+        await asyncio.gather(*map(person, names))
         whole = time.perf_counter() - began
-    return told(took, first, pieces, whole)
+    found = told(took, first, pieces, whole)
+    return found | {"written": pieces + sum(count for _, count in warm)}
 
 
 def told(took: list[float], first: list[float], pieces: int, whole: float) -> dict[str, float]:
@@ -97,10 +97,13 @@ def measured(
     url: str, *, clients: int, seconds: float, question: str = QUESTION, most: int = 256
 ) -> dict[str, float]:
     arguments = [url, question, str(clients), str(seconds), str(most)]
+    began = time.process_time()
     done = subprocess.run(
         [sys.executable, __file__, "--clients", *arguments], stdout=subprocess.PIPE, text=True, check=True
     )
     answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    # The clients are another process: all that this one has worked is the server's, whoever else is busy.
+    answer["cpu"] = 1000 * (time.process_time() - began) / answer["written"]
     return answer
 
 
@@ -161,7 +164,7 @@ def alone(memory: Memory, model: ChatModel, *, seconds: float) -> dict[str, floa
     took: list[float] = []
     first: list[float] = []
     list(Assistant(memory.for_user("p0"), model).stream(QUESTION, thread="alone"))  # loads what it needs
-    end = time.perf_counter() + seconds
+    end, worked = time.perf_counter() + seconds, time.process_time()
     while time.perf_counter() < end:
         began = time.perf_counter()
         pieces = Assistant(memory.for_user("p0"), model).stream(QUESTION, thread="alone")
@@ -169,7 +172,9 @@ def alone(memory: Memory, model: ChatModel, *, seconds: float) -> dict[str, floa
         first.append(time.perf_counter() - began)
         list(pieces)
         took.append(time.perf_counter() - began)
-    return told(took, first, len(took) * len(WORDS), sum(took))
+    count = len(took) * len(WORDS)
+    worked = time.process_time() - worked
+    return told(took, first, count, sum(took)) | {"cpu": 1000 * worked / count}
 
 
 def with_model(folder: Path, *, seconds: float, counts: list[int]) -> list[list[object]]:
@@ -190,8 +195,8 @@ def with_model(folder: Path, *, seconds: float, counts: list[int]) -> list[list[
     return rows
 
 
-KEYS = ("replies", "pieces", "p50", "p95", "first95")
-COLUMNS = ["", "clients", "replies/s", "pieces/s", "p50 ms", "p95 ms", "first piece p95 ms"]
+KEYS = ("replies", "pieces", "p50", "p95", "first95", "cpu")
+COLUMNS = ["", "clients", "replies/s", "pieces/s", "p50 ms", "p95 ms", "first p95 ms", "cpu ms/piece"]
 
 
 def row(name: str, clients: int, found: dict[str, float]) -> list[object]:
@@ -202,9 +207,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="a few seconds in all")
     parser.add_argument("--model", action="store_true", help="the default model instead of a scripted one")
-    parser.add_argument(
-        "--clients", nargs=5, help=argparse.SUPPRESS
-    )  # url, question, how many, seconds, tokens
+    # What a process of clients is started with: address, question, how many, seconds, tokens.
+    parser.add_argument("--clients", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.clients:
         url, question, count, seconds, most = options.clients
