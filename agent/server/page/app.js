@@ -40,6 +40,7 @@ async function show({ focus = true } = {}) {
     if (one === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  $("main").scrollTop = 0;
   document.title = `${VIEWS[name].title} · mnemon`;
   if (focus) $(`${name}-title`).focus({ preventScroll: true });
   await attempt(() => VIEWS[name].show());

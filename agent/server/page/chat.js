@@ -86,7 +86,7 @@ async function list() {
       {},
       el(
         "button",
-        { type: "button", class: "thread", "aria-current": one.id === thread ? "true" : null, onclick: () => attempt(() => open(one.id)) },
+        { type: "button", class: "thread", "data-thread": one.id, "aria-current": one.id === thread ? "true" : null, onclick: () => attempt(() => open(one.id)) },
         el("span", { class: "clip" }, first.get(one.id) ?? one.summary ?? one.id),
         el("span", { class: "faint" }, one.ended ? day(one.ended) : "", ` · ${plural(one.turns, "turn")}`),
       ),
@@ -106,7 +106,10 @@ async function open(id) {
   fill($("chat-title"), turns.find((one) => one.role === "user")?.text.slice(0, 80) ?? "New conversation");
   const said = turns.map((one) => message(one.role, one.text, { speaker: one.speaker, time: one.time, id: one.id }).row);
   fill($("log"), said.length ? said : el("p", { class: "faint empty" }, "What you say here is remembered, on this machine."));
-  for (const row of $("thread-list").querySelectorAll("button")) row.removeAttribute("aria-current");
+  for (const row of $("thread-list").querySelectorAll("button")) {
+    if (row.dataset.thread === id) row.setAttribute("aria-current", "true");
+    else row.removeAttribute("aria-current");
+  }
   $("log").scrollTop = $("log").scrollHeight;
 }
 
@@ -125,13 +128,16 @@ function thumbs(id) {
       await post("/api/feedback/rating", { reply_id: id, rating });
       tell("Noted: it is learnt from.");
     }, { class: "quiet", "aria-label": label });
-  return [thumb(1, "A good reply", "👍"), thumb(-1, "Not a good reply", "👎")];
+  return [thumb(1, "A good reply", "Good"), thumb(-1, "Not a good reply", "Not good")];
 }
 
 async function say() {
   const text = $("say").value.trim();
   if (!text || running) return;
-  $("log").querySelector(".empty")?.remove();
+  if ($("log").querySelector(".empty")) {
+    fill($("log"));
+    fill($("chat-title"), text.slice(0, 80));
+  }
   const temporary = $("temporary").checked;
   thread ||= newName();
   const here = thread;

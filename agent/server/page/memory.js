@@ -16,27 +16,29 @@ export const memory = {
   async show() {
     await slider();
     await draw();
-    if ($("query").value) await search();
   },
   reset() {
     for (const id of ["found", "facts", "timeline", "writes"]) fill($(id));
     $("query").value = "";
     first = null;
+    if (tab === "found") select($("tab-facts"));
+    $("tab-found").hidden = true;
   },
   start() {
     $("search").addEventListener("submit", (event) => {
       event.preventDefault();
-      attempt(search);
+      attempt(() => choose($("query").value.trim() ? $("tab-found") : $("tab-facts")));
     });
     $("as-of").addEventListener("input", label);
     $("as-of").addEventListener("change", () => attempt(memory.show));
     const tabs = [...document.querySelectorAll("[role=tab]")];
-    for (const [at, one] of tabs.entries()) {
+    for (const one of tabs) {
       one.addEventListener("click", () => attempt(() => choose(one)));
       one.addEventListener("keydown", (event) => {
         const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
         if (!step) return;
-        const next = tabs[(at + step + tabs.length) % tabs.length];
+        const shown = tabs.filter((other) => !other.hidden);
+        const next = shown[(shown.indexOf(one) + step + shown.length) % shown.length];
         next.focus();
         next.click();
       });
@@ -45,6 +47,12 @@ export const memory = {
 };
 
 async function choose(chosen) {
+  select(chosen);
+  await draw();
+}
+
+function select(chosen) {
+  $("tab-found").hidden = !$("query").value.trim();
   for (const one of document.querySelectorAll("[role=tab]")) {
     const on = one === chosen;
     one.setAttribute("aria-selected", String(on));
@@ -52,10 +60,9 @@ async function choose(chosen) {
     $(one.getAttribute("aria-controls")).hidden = !on;
   }
   tab = chosen.getAttribute("aria-controls");
-  await draw();
 }
 
-const draw = () => ({ facts, timeline, writes })[tab]();
+const draw = () => ({ found: search, facts, timeline, writes })[tab]();
 
 async function again(text) {
   tell(text);
@@ -95,10 +102,6 @@ function label() {
 
 async function search() {
   const query = $("query").value.trim();
-  if (!query) {
-    fill($("found"));
-    return;
-  }
   const time = asOf();
   const hits = await post("/api/recall", { query, k: 10, units: ["turn", "fact", "summary"], before: time, time });
   const all = button("Forget all that holds these words …", () => forget(query, again), { class: "quiet" });
@@ -107,6 +110,7 @@ async function search() {
     el("div", { class: "row" }, el("h2", {}, hits.length ? `Found for “${query}”` : `Nothing was found for “${query}”.`), el("span", { class: "gap" }), hits.length ? all : null),
     el("ol", { class: "plain" }, hits.map((hit, at) => found(hit, query, at))),
   );
+  if (document.activeElement === $("query")) tell(`${plural(hits.length, "result")} for ${query}`);
 }
 
 function found(hit, query, at) {
