@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mnemon.errors import DataError
 from mnemon.evals.benchmark import Benchmark
@@ -161,6 +162,6 @@ def head_gain(asked: Sequence[Asked], trunk: Trunk, *, choices: int = 20, seed: 
     )
 
 
-def _reciprocal(question: Question, scores: np.ndarray) -> float:  # type: ignore[type-arg]
+def _reciprocal(question: Question, scores: NDArray[np.floating]) -> float:
     order = np.argsort(-scores, kind="stable")
     return float(1.0 / (1 + np.flatnonzero(question.gold[order])[0]))

@@ -4,7 +4,7 @@ A handle reaches one person's rows and no others: the user id is set when it is 
 to the store. It composes store, retriever and extractor; it knows no language model and no SQL.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -118,7 +118,7 @@ class Person:
         *,
         time: When = None,
         before: When = None,
-        units: Sequence[str] | frozenset[str] = ("turn",),
+        units: Collection[str] = ("turn",),
     ) -> list[Hit]:
         """The best k pieces for a question, best first. `time` is when it is asked (now): "last week" is
         meant from there. `before` leaves out what was said at or after it. `units`: "turn", "session"

@@ -1,6 +1,6 @@
 """Answers of recall: hits with the words, when and by whom they were said, and why they were found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -52,7 +52,7 @@ def faded(found: Sequence[Hit], uses: Uses, *, now: datetime) -> list[Hit]:
     return sorted(again, key=lambda hit: -hit.score)
 
 
-def check_units(units: Sequence[str] | frozenset[str] | set[str]) -> frozenset[Unit]:
+def check_units(units: Collection[str]) -> frozenset[Unit]:
     if isinstance(units, str) or not units or not set(units) <= UNITS:
         raise UsageError(f"units is {units!r}, expected some of {', '.join(sorted(UNITS))}")
     return frozenset(unit for unit in UNITS if unit in units)

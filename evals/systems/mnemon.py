@@ -18,8 +18,8 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 class MemorySystem(Remembering):
     """`Memory.remember` and `Memory.recall`, a fresh database in memory for each person.
 
-    Memory may decline to store a turn (recalled
-    text that came back, no words): such a turn cannot be found, here as in daily use.
+    Memory may decline to store a turn (recalled text that came back, no words): such a turn cannot be found,
+    here as in daily use.
     """
 
     def __init__(
