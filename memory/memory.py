@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from mnemon.errors import ModelError, UsageError
+from mnemon.errors import DataError, ModelError, UsageError
 from mnemon.memory.diff import Diff
 from mnemon.memory.hygiene import RecallTag
 from mnemon.memory.indexing import Index, RetrieverFactory, Shelf, StoredEmbedder
@@ -27,7 +27,11 @@ from mnemon.memory.sqlite_store import SqliteStore
 from mnemon.memory.writing import Consolidate, Integrate
 from mnemon.retrievers import Embedder, HistoryRetriever, Query, Retriever, Vectors
 
+if TYPE_CHECKING:
+    from mnemon.memory.postgres_jobs import PostgresJobs
+
 PERSONS_AT_HAND = 32  # handles, with their indexes, that stay in memory
+CONSOLIDATE = "consolidate"  # the name of a job
 LEXICAL_ONLY = "lexical only: no embedder"
 
 Clock = Callable[[], datetime]
@@ -171,14 +175,39 @@ class Memory:
         """Call this with the user id, too, when a person is erased: for what is kept elsewhere."""
         self._parts.also_erase.append(eraser)
 
-    def consolidate_soon(self, user: str) -> "Future[Diff]":
+    def consolidate_soon(self, user: str) -> "Future[Diff | None]":
         """Consolidate one person's memory in the background; `close` waits for it. The future holds the diff,
-        or the error."""
-        person = self.for_user(user)
+        or the error; where the store keeps jobs, the last diff of the work that was taken (None: another
+        worker has it), and a killed process leaves it to the next."""
+        work: Callable[[], Diff | None] = self.for_user(user).consolidate
+        if self.jobs is not None:
+            self.jobs.ask(user, CONSOLIDATE)
+            work = self.work
         with self._lock:
             if self._background is None:
                 self._background = ThreadPoolExecutor(1, thread_name_prefix="mnemon-consolidate")
-            return self._background.submit(person.consolidate)
+            return self._background.submit(work)
+
+    def work(self) -> Diff | None:
+        """Do the jobs that wait in the store, those of other workers too, until there are none; the last
+        one's diff."""
+        jobs, done = self.jobs, list[Diff]()
+        if jobs is None:
+            return None
+
+        def do(user: str, task: str) -> None:
+            if task != CONSOLIDATE:
+                raise DataError(f"The job {task!r} is not known here.", hint="Upgrade mnemon on this worker.")
+            done.append(self.for_user(user).consolidate())
+
+        while jobs.take(do) is not None:
+            pass
+        return done[-1] if done else None
+
+    @property
+    def jobs(self) -> "PostgresJobs | None":
+        """What waits to be done by some worker, where the store keeps that."""
+        return getattr(self.store, "jobs", None)
 
     def users(self) -> list[str]:
         return self._parts.store.users()

@@ -114,8 +114,9 @@ class PostgresLink:
 
         return self._tried(snapshot)
 
-    def look_after(self, work: Callable[[Transaction], T]) -> T:
-        """A transaction for no person in particular: it may list their names."""
+    def for_nobody(self, work: Callable[[Transaction], T]) -> T:
+        """A transaction for no person in particular: it may list their names, and reaches none of their
+        rows."""
 
         def listing(connection: "psycopg.Connection[Any]") -> T:
             with connection.transaction():

@@ -115,4 +115,22 @@ def _bound(connection: Connection, table: str) -> None:
     connection.execute(f"CREATE POLICY own ON {table} USING ({own}) WITH CHECK ({own})")
 
 
-MIGRATIONS: tuple[Migration, ...] = (Migration("m001_records_and_events", _m001_records_and_events),)
+def _m002_jobs(connection: Connection) -> None:
+    # No row security: a worker takes whatever is next. It holds a name and a task, no words of anybody.
+    connection.execute(
+        """CREATE TABLE jobs (
+            number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            "user" TEXT NOT NULL,
+            task TEXT NOT NULL,
+            asked TIMESTAMPTZ NOT NULL DEFAULT now(),
+            not_before TIMESTAMPTZ NOT NULL DEFAULT now(),
+            attempts INTEGER NOT NULL DEFAULT 0,
+            failed TEXT NOT NULL DEFAULT ''
+        )"""
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration("m001_records_and_events", _m001_records_and_events),
+    Migration("m002_jobs", _m002_jobs),
+)

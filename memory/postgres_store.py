@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
+from mnemon.memory.postgres_jobs import PostgresJobs
 from mnemon.memory.postgres_link import PostgresLink, Transaction
 from mnemon.memory.postgres_schema import MIGRATIONS, SCHEMA, Migration
 from mnemon.memory.seams import Event, Operation, Query
@@ -19,6 +20,7 @@ class PostgresStore:
     def __init__(self, url: str, *, migrations: Sequence[Migration] = MIGRATIONS) -> None:
         self._link = PostgresLink(url, migrations=migrations)
         self._schema = len(migrations)
+        self.jobs = PostgresJobs(self._link)
 
     def apply(
         self,
@@ -32,18 +34,21 @@ class PostgresStore:
     ) -> Event:
         listed = list(operations)  # tried again after a lost connection, they must be there again
 
-        def work(transaction: Transaction) -> Event:
+        def work(transaction: Transaction) -> tuple[Event, bool]:
             batch = Batch(transaction, user, at=at, action=action)
-            return batch.run(listed, if_version=if_version, undoes=undoes)
+            return batch.run(listed, if_version=if_version, undoes=undoes), batch.erased
 
-        return self._link.write(user, work)
+        event, erased = self._link.write(user, work)
+        if erased:
+            self.jobs.drop(user)
+        return event
 
     def read(self, user: str, query: Query[T]) -> T:
         return self._link.read(user, lambda transaction: answer(transaction, user, query))
 
     def users(self) -> list[str]:
         statement = 'SELECT "user" FROM persons ORDER BY "user"'
-        return self._link.look_after(
+        return self._link.for_nobody(
             lambda transaction: [row[0] for row in transaction.execute(statement).fetchall()]
         )
 

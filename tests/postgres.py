@@ -46,6 +46,6 @@ def _shared() -> str:
 def empty() -> str:
     """The address of one database with mnemon's tables and no rows: quicker than a new one each time."""
     with psycopg.connect(_shared(), autocommit=True) as connection:
-        for table in ("changes", "events", "records", "vectors", "blobs", "persons"):
+        for table in ("changes", "events", "records", "vectors", "blobs", "persons", "jobs"):
             connection.execute(f"DELETE FROM mnemon.{table}".encode())
     return _shared()

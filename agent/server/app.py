@@ -109,7 +109,7 @@ def create_app(
 def _tidy(memory: Memory, user: str) -> None:
     """Consolidate in the background what was said. What fails is tried again after the next turn."""
 
-    def done(future: "Future[Diff]") -> None:
+    def done(future: "Future[Diff | None]") -> None:
         error = future.exception()
         if error is not None:
             _log.error("a memory could not be tidied up", exc_info=error)

@@ -23,6 +23,7 @@ AREAS = (
     "serve",
     "mcp",
     "tokens",
+    "work",
     "memory",
     "profile",
     "persona",

@@ -6,15 +6,18 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 
-from mnemon.errors import StoreError, UsageError
+from mnemon.cli.app import run
+from mnemon.errors import DataError, StoreError, UsageError
 from mnemon.memory import Episode, Memory
 from mnemon.memory.postgres_link import APP_ROLE, Transaction
 from mnemon.memory.postgres_schema import MIGRATIONS, Migration
@@ -319,3 +322,130 @@ class TestWorkers:
 
         assert store._link.read("ana", read) == (1, 1)
         assert len(texts(store, "ana")) == 2
+
+
+class TestJobs:
+    """Work in the background, shared by all workers of a database."""
+
+    def test_a_job_is_done_once_and_gone(self, store: PostgresStore) -> None:
+        done: list[tuple[str, str]] = []
+        store.jobs.ask("ana", "tidy")
+        store.jobs.ask("bob", "tidy")
+        while store.jobs.take(lambda user, task: done.append((user, task))):
+            pass
+        assert done == [("ana", "tidy"), ("bob", "tidy")]
+        assert store.jobs.waiting() == []
+
+    def test_asked_twice_while_it_waits_it_is_done_once(self, store: PostgresStore) -> None:
+        for _ in range(3):
+            store.jobs.ask("ana", "tidy")
+        done: list[str] = []
+        while store.jobs.take(lambda user, task: done.append(user)):
+            pass
+        assert done == ["ana"]
+
+    def test_asked_again_while_it_is_done_it_is_done_again(self, store: PostgresStore) -> None:
+        store.jobs.ask("ana", "tidy")
+        done: list[str] = []
+
+        def do(user: str, task: str) -> None:
+            if not done:
+                store.jobs.ask("ana", "tidy")
+            done.append(user)
+
+        while store.jobs.take(do):
+            pass
+        assert done == ["ana", "ana"]
+
+    def test_many_workers_do_each_job_once(self, url: str, store: PostgresStore) -> None:
+        for number in range(30):
+            store.jobs.ask(f"person {number}", "tidy")
+        done: list[str] = []
+        others = [PostgresStore(url) for _ in range(3)]
+
+        def work(worker: PostgresStore) -> None:
+            while worker.jobs.take(lambda user, task: done.append(user)):
+                pass
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, [store, *others]))
+        assert sorted(done) == sorted(f"person {number}" for number in range(30))
+        for other in others:
+            other.close()
+
+    def test_a_killed_workers_job_is_taken_by_the_next(self, url: str, store: PostgresStore) -> None:
+        store.jobs.ask("ana", "tidy")
+        worker = subprocess.Popen(
+            [sys.executable, "-c", HANGING, url], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+        )
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "at it\n"
+        assert store.jobs.take(lambda user, task: None) is None  # somebody is at it
+        worker.send_signal(signal.SIGKILL)
+        worker.communicate()
+        done: list[str] = []
+        deadline = time.monotonic() + 20  # until the server has noticed
+        while not done and time.monotonic() < deadline:
+            store.jobs.take(lambda user, task: done.append(user))
+        assert done == ["ana"]
+
+    def test_what_fails_is_put_off_and_said(self, store: PostgresStore) -> None:
+        def fails(user: str, task: str) -> None:
+            raise DataError("it is full of holes")
+
+        store.jobs.ask("ana", "tidy")
+        failed = store.jobs.take(fails)
+        assert failed is not None
+        assert failed.attempts == 1
+        assert store.jobs.take(lambda user, task: None) is None
+        (left,) = store.jobs.waiting()
+        assert "full of holes" in left.failed
+
+    def test_consolidation_is_such_a_job(self, url: str) -> None:
+        with Memory.open(url, embedder=None) as memory:
+            for text in ("I live in Paris.", "I moved to Berlin."):
+                memory.for_user("ana").remember(text)
+            diff = memory.consolidate_soon("ana").result(timeout=30)
+            assert diff is not None
+            assert diff.action == "consolidate"
+            assert isinstance(memory.store, PostgresStore)
+            assert memory.store.jobs.waiting() == []
+
+    def test_erasing_a_person_drops_their_jobs(self, url: str, store: PostgresStore) -> None:
+        with Memory.open(url, embedder=None) as memory:
+            memory.for_user("ana").remember("hello there")
+            store.jobs.ask("ana", "tidy")
+            store.jobs.ask("bob", "tidy")
+            memory.for_user("ana").erase()
+        assert [job.user for job in store.jobs.waiting()] == ["bob"]
+
+
+HANGING = """
+import sys, time
+from mnemon.memory.postgres_store import PostgresStore
+def hang(user, task):
+    print("at it", flush=True)
+    time.sleep(600)
+PostgresStore(sys.argv[1]).jobs.take(hang)
+"""
+
+
+class TestWorkCommand:
+    def test_what_waits_is_done(
+        self, url: str, store: PostgresStore, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        store.jobs.ask("ana", "consolidate")
+        assert run(["work", "--db", url, "--list", "--json"]) == 0
+        assert '"ana"' in capsys.readouterr().out
+        assert run(["work", "--db", url, "--once"]) == 0
+        assert store.jobs.waiting() == []
+
+    def test_a_task_of_a_newer_worker_is_left(self, url: str, store: PostgresStore) -> None:
+        store.jobs.ask("ana", "translate")
+        assert run(["work", "--db", url, "--once"]) == 0
+        (left,) = store.jobs.waiting()
+        assert "not known here" in left.failed
+
+    def test_a_file_keeps_no_jobs(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(["work", "--db", str(tmp_path / "a.db"), "--once"]) == 2
+        assert "keeps no jobs" in capsys.readouterr().err

@@ -1,0 +1,44 @@
+"""`mnemon work`: what servers put off, done by a process of its own; and what waits."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from mnemon.cli.output import DbOption, JsonOption, emit, note, print_table
+
+PAUSE_SECONDS = 1.0
+
+
+def register(app: typer.Typer) -> None:
+    app.command("work", rich_help_panel="Serving")(_work)
+
+
+def _work(
+    db: DbOption = None,
+    once: Annotated[bool, typer.Option("--once", help="End when nothing waits.")] = False,
+    waiting: Annotated[bool, typer.Option("--list", help="Only show what waits.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tidy up memories that servers noted down for later. For Postgres; as many processes as you like."""
+    from mnemon import Memory
+    from mnemon.errors import UsageError
+    from mnemon.settings import load_settings
+
+    with Memory.open(load_settings(db=db).db) as memory:
+        jobs = memory.jobs
+        if jobs is None:
+            raise UsageError(
+                "This memory keeps no jobs: on SQLite each process tidies up what it wrote.",
+                hint="Name a Postgres database: --db postgresql://...",
+            )
+        if waiting:
+            columns = ("number", "person", "task", "asked", "attempts", "last error")
+            emit(jobs.waiting(), as_json=as_json, human=lambda found: print_table(columns, found))
+            return
+        note("Working; Ctrl-C ends it.")
+        while True:
+            memory.work()
+            if once:
+                return
+            time.sleep(PAUSE_SECONDS)
