@@ -19,9 +19,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from mnemon.agent.compose import Layout, Prompt, Recalled, cited, layout_for
+from mnemon.agent.lessons import Lesson
 from mnemon.agent.manner import Manner
 from mnemon.agent.seams import ChatModel, Message, Observation, Reply, ReplyOptions, ToolCall, Usage
-from mnemon.agent.speaker import speaker_for
+from mnemon.agent.speaker import GroundedSpeaker, speaker_for
 from mnemon.agent.tools import Tool, tools_by_name
 from mnemon.errors import UsageError
 from mnemon.memory import Memory, Person
@@ -57,6 +58,7 @@ class AssistantReply:
     sizes: Mapping[str, int] = field(default_factory=dict)  # tokens of the prompt by part
     traits: tuple[Leaning, ...] = ()  # what of the persona held for the question
     trace: "Trace | None" = field(default=None, repr=False)  # what steering did, token by token
+    lessons: tuple[Lesson, ...] = ()  # what the turn taught at once
     notes: tuple[str, ...] = ()  # what is less than it could be
 
 
@@ -185,8 +187,9 @@ class Assistant:
         self, text: str, *, thread: str = "chat", history: Sequence[Message] | None = None
     ) -> Generator["Event", None, None]:
         """What happens in a turn: "understood", "recalled" with the memories, "calling" and "observed" for
-        tools, "piece" with text, "written"; or, at the end, "confirm" with the calls that wait for a yes.
-        `history` is the conversation so far where the caller holds it; without it the memory does."""
+        tools, "piece" with text, "learnt" with lessons, "written"; or, at the end, "confirm" with the calls
+        that wait for a yes. `history` is the conversation so far where the caller holds it; without it the
+        memory does."""
         if not text.strip():
             raise UsageError("There is nothing to answer: the message is empty.")
         self._set_aside(thread, unless=text)
@@ -229,6 +232,14 @@ class Assistant:
     def persona(self) -> Persona:
         """How the person is answered now: what was learnt, under what was set by hand."""
         return self._manner.persona()
+
+    def lead(self, strength: float) -> None:
+        """Steer so hard from the next reply on, by memories and persona alike: 0 not at all, 1 as usual."""
+        speaker = self._nodes.speaker
+        if not isinstance(speaker, GroundedSpeaker) or not speaker.steers:
+            raise UsageError(f"{self.model.name!r} is not steered, so its steering has no strength.")
+        self._manner.lead(strength)
+        speaker.grounding = strength
 
     def stop(self) -> None:
         """End the reply that is being written; what was said so far is kept. Callable from any thread."""
@@ -316,6 +327,7 @@ class Assistant:
             sizes=prompt.sizes if prompt is not None else {},
             traits=() if plan is None else tuple(wish.leaning for wish in plan.wishes),
             trace=state.get("trace"),
+            lessons=tuple(state.get("lessons", ())),
             notes=tuple(self._notes(prompt, plan)),
         )
 

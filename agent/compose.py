@@ -256,11 +256,16 @@ def _addressed(memory: Recalled) -> str:
     if memory.form == "own words":
         return _FIRST_PERSON.sub(_other_person, text)
     if memory.form == "fact":
-        text = _USER_VERB.sub(lambda found: f"you {_plural(found.group(1))}", text)
-        text = re.sub(r"\bthe user's\b", "your", text, flags=re.IGNORECASE)
-        text = re.sub(r"\bthe user\b", "you", text, flags=re.IGNORECASE)
-        return text[:1].upper() + text[1:]
+        return fact_addressed(text)
     return text
+
+
+def fact_addressed(text: str) -> str:
+    """A fact as it is said to the person: "The user lives in Faro." becomes "You live in Faro."."""
+    text = _USER_VERB.sub(lambda found: f"you {_plural(found.group(1))}", text)
+    text = re.sub(r"\bthe user's\b", "your", text, flags=re.IGNORECASE)
+    text = re.sub(r"\bthe user\b", "you", text, flags=re.IGNORECASE)
+    return text[:1].upper() + text[1:]
 
 
 def _plural(verb: str) -> str:

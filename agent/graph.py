@@ -19,6 +19,8 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StreamWriter, interrupt
 
 from mnemon.agent.compose import Layout, Prompt, Recalled, cited, compose
+from mnemon.agent.feedback_words import heard
+from mnemon.agent.lessons import Lesson, take_in, taken_in
 from mnemon.agent.manner import Manner
 from mnemon.agent.recalling import Recaller
 from mnemon.agent.seams import Message, Observation, Reply, ReplyOptions, ToolCall, ToolSpec
@@ -32,6 +34,7 @@ from mnemon.profiles import Plan
 THREAD_TURNS = 40  # the newest turns that are read back; the layout's token budget cuts further
 NOT_KNOWN = "I don't know that about you yet."
 NO_ANSWER = "What the tool gave back was no answer, so I left it out."
+NOT_KEPT = "All right, I keep nothing of that."
 ASKED_TWICE = "I could not find out more."
 _REFUSED = "The person was asked and said no. It did not run."
 _LOST = (
@@ -42,7 +45,7 @@ _LOST = (
 class Event(TypedDict, total=False):
     """What the graph reports while it runs."""
 
-    kind: Literal["understood", "recalled", "calling", "observed", "confirm", "piece", "written"]
+    kind: Literal["understood", "recalled", "calling", "observed", "confirm", "piece", "learnt", "written"]
     text: str
     memories: list[Recalled]
     understood: Understanding
@@ -51,6 +54,7 @@ class Event(TypedDict, total=False):
     call: ToolCall
     calls: list[ToolCall]  # they wait for a yes
     observation: Observation
+    lessons: list[Lesson]  # what was learnt from the turn, besides what it tells
 
 
 class Turn(TypedDict, total=False):
@@ -69,6 +73,7 @@ class Turn(TypedDict, total=False):
     reply_id: str  # the episode that the reply became
     plan: Annotated[Plan | None, UntrackedValue]  # what of the persona held
     trace: Annotated[Any, UntrackedValue]  # what steering did, token by token
+    lessons: Annotated[list[Lesson], UntrackedValue]
     history: Annotated[list[Message], UntrackedValue]  # the conversation so far, oldest first
     understood: Annotated[Understanding, UntrackedValue]
     recalled: Annotated[list[Recalled], UntrackedValue]
@@ -126,6 +131,9 @@ class Nodes:
             if calls and not _all_known(calls, rounds):
                 return {"reply": Reply(text="", calls=calls)}
             tools = []
+        if self._not_to_be_kept(state):  # what is done about it is not for a model to say
+            writer(Event(kind="piece", text=NOT_KEPT))
+            return {"reply": Reply(text=NOT_KEPT)}
         if self._untold(state, prompt.memories) and not self.layout.fenced:  # it would invent something
             writer(Event(kind="piece", text=NOT_KNOWN))
             return {"reply": Reply(text=NOT_KNOWN)}
@@ -186,9 +194,13 @@ class Nodes:
         messages = [{"role": "user", "content": state["text"]}]
         if reply.text:
             messages.append({"role": "assistant", "content": reply.text})
+        lessons = take_in(self.person, state["text"], state["thread"])
         ids = self.person.remember(messages, session=state["thread"], time=now)
+        lessons += taken_in(self.person, ids, self.manner)
+        if lessons:
+            writer(Event(kind="learnt", lessons=lessons))
         writer(Event(kind="written"))
-        return {"reply_id": ids[-1] if reply.text and len(ids) > 1 else ""}
+        return {"lessons": lessons, "reply_id": ids[-1] if reply.text and len(ids) > 1 else ""}
 
     # --- where to go next
 
@@ -247,6 +259,12 @@ class Nodes:
         """Whether only the person could have said what is asked, and did not; no tool said it either."""
         asked = self.use_memory and self._understood(state).only_memory_answers
         return asked and not known and not state.get("rounds")
+
+    def _not_to_be_kept(self, state: Turn) -> bool:
+        history = self._history(state)
+        before = history[-1] if history else {"role": "", "content": ""}
+        said = before["content"] if before["role"] == "assistant" else ""
+        return heard(state["text"], before=said) == "not to be kept"
 
     def _acts(self, call: ToolCall) -> bool:
         tool = self.tools().get(call.name)

@@ -23,16 +23,20 @@ class Manner:
         traits: Mapping[str, float] | None = None,
         strength: float = 1.0,
     ) -> None:
-        if strength < 0:
-            raise UsageError(f"strength={strength!r} is negative; 0 leaves the persona out, 1 is usual.")
         self._person = person
         self._given = persona
         self._bank = TraitBank.load()
         self._by_hand = Persona()
         for name, weight in (traits or {}).items():
             self._by_hand = self._by_hand.leaning(name, weight, bank=self._bank)
-        self._strength = strength
         self._learns = True
+        self.lead(strength)
+
+    def lead(self, strength: float) -> None:
+        """How hard to lead from now on."""
+        if strength < 0:
+            raise UsageError(f"strength={strength!r} is negative; 0 leaves the persona out, 1 is usual.")
+        self._strength = strength
 
     def persona(self) -> Persona:
         """The persona that holds now; the profile keeps itself level with the memory."""
@@ -45,6 +49,15 @@ class Manner:
             return None
         plan = self.persona().plan(question, bank=self._bank)
         return replace(plan, strength=plan.strength * self._strength) if plan else None
+
+    def learnt_from(self, turn: str) -> list[str]:
+        """What one of the person's turns says of how to answer them, as instructions."""
+        said = [one for one in self._learnt().leanings if one.origin == "said" and turn in one.evidence]
+        return [
+            self._bank[one.trait].said(one.weight) + (f" (when {one.when})" if one.when else "")
+            for one in said
+            if one.trait in self._bank
+        ]
 
     def _learnt(self) -> Persona:
         if not self._learns:

@@ -38,7 +38,8 @@ _LASTING = re.compile(
     r"\b(?:always|never|from now on|in (?:general|future)|every time|generally|usually|please remember"
     r"|i (?:really )?(?:prefer|like|love|hate|dislike|want|need|can'?t stand)|i'?d (?:prefer|like|rather)"
     r"|your (?:answer|reply|response)|answers|replies|responses|keep|stop|avoid|don'?t|no more)\b"
-    r"|^\W*(?:please |and |but |also |just )*(?:use|be|no|skip|without|call|address)\b|, be\b",
+    r"|^\W*(?:please |and |but |also |just )*(?:use|be|no|skip|without|call|address)\b|, be\b"
+    r"|^\W*(?:much |even |a (?:bit|little) )?(?:shorter|longer|briefer|more detail|less|more)\b",
     re.IGNORECASE,
 )
 _PASSING = re.compile(r"\bthis (?:answer|time|one|reply|response|question)\b|\bfor now\b", re.IGNORECASE)
@@ -62,7 +63,8 @@ _LASTING_CONFIDENCE, _PASSING_CONFIDENCE = 0.8, 0.3
 
 
 def wishes(episode: Episode, traits: Iterable[Trait]) -> list[Leaning]:
-    """The leanings that a turn states, at most one of a trait and condition, the last one said."""
+    """The leanings that a turn states, at most one of a trait and condition: the last one said,
+    unless it says the same less surely."""
     if episode.role != "user" or episode.speaker:
         return []
     known = list(traits)
@@ -70,9 +72,16 @@ def wishes(episode: Episode, traits: Iterable[Trait]) -> list[Leaning]:
     for sentence in _sentences(episode.text):
         for trait in known:
             leaning = _wish(sentence, trait, episode)
-            if leaning is not None:
+            if leaning is not None and not _fainter(leaning, found.get(leaning.key)):
                 found[leaning.key] = leaning
     return list(found.values())
+
+
+def _fainter(new: Leaning, standing: Leaning | None) -> bool:
+    """Whether the same was said more surely before."""
+    if standing is None or standing.weight * new.weight <= 0:
+        return False
+    return new.confidence < standing.confidence
 
 
 def added(standing: Leaning | None, new: Leaning) -> Leaning:

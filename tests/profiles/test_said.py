@@ -40,6 +40,15 @@ def heard(text: str, role: str = "user", speaker: str = "") -> dict[tuple[str, s
         ("Skip the disclaimers.", "caveats", -1),
         ("Be direct with me.", "direct", 1),
         ("Can you give me more examples?", "examples", 1),
+        ("Shorter, please.", "concise", 1),
+        ("Too long!", "concise", 1),
+        ("Your answers are way too long.", "concise", 1),
+        ("You talk too much.", "concise", 1),
+        ("Answer me briefly from now on.", "concise", 1),
+        ("No long explanations, please.", "concise", 1),
+        ("More detail please", "concise", -1),
+        ("No emojis please", "emoji", -1),
+        ("Please never use exclamation marks.", "enthusiastic", -1),
     ],
 )
 def test_wishes(text: str, trait: str, sign: int) -> None:
@@ -59,12 +68,21 @@ def test_wishes(text: str, trait: str, sign: int) -> None:
         "> Keep it short.",
         "```\n# keep it short\n```",
         "It was a short walk.",
+        "The queue was too long.",
+        "The film is way too long.",
+        "My hair should be shorter.",
+        "Days are getting shorter now.",
         "I bought a short coat and a formal dress.",
         "He wants detailed answers.",
     ],
 )
 def test_what_is_no_wish(text: str) -> None:
     assert heard(text) == {}
+
+
+def test_a_wish_that_is_said_again_less_surely_stays_as_sure_as_it_was() -> None:
+    assert heard("Shorter, please. You talk too much.")["concise", ""].confidence == 0.8
+    assert heard("Shorter, please. More detail, please.")["concise", ""].weight < 0
 
 
 def test_only_the_person_is_heard() -> None:
