@@ -86,7 +86,7 @@ class Meanings:
 
 def standard(values: Floats, over: NDArray[np.bool_]) -> Floats:
     """z-scores over the rows in `over`; 0 where they do not differ."""
-    chosen = values[: over.size][over]
+    chosen = values[: over.size] if over.all() else values[: over.size][over]
     deviation = float(chosen.std()) if chosen.size else 0.0
     if deviation < 1e-9:
         return np.zeros_like(values)
