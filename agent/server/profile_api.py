@@ -194,7 +194,7 @@ def feedback(
 
 @router.get("/feedback/question", response_model=QuestionOut)
 def question(who: ThePerson) -> Response:
-    """Which two replies to ask about next: the choice between them should tell most. They ship with mnemon."""
+    """Which two replies to ask about next: the choice should tell most. They ship with mnemon."""
     return Json(Taste.for_person(who).next_pair())
 
 

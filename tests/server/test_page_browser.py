@@ -24,7 +24,7 @@ pytestmark = [
 ]
 expect = playwright.expect
 WAIT = 15_000  # milliseconds, on a machine that is busy
-EVIL = "My sister Ines <img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script> sings."
+EVIL = "The code of the garden gate <img src=x onerror=\"document.title='owned'\"><script>throw 1</script> is 47."
 
 
 def answer(messages, options):
@@ -101,7 +101,7 @@ def test_a_reply_is_streamed_and_says_why(visit, ana):
         expect(log).to_contain_text("0 1 2 3 4 5")
         press(page, "Why?")
         why = page.get_by_role("complementary", name="Why this reply")
-        expect(why).to_contain_text("My beagle is called Biscuit.")
+        expect(why).to_contain_text("Biscuit is a beagle.")
         expect(why).to_contain_text("2024-05-01")
         expect(why).to_contain_text("score")
         page.keyboard.press("Escape")
@@ -139,6 +139,7 @@ def test_tokens_are_shaded_and_those_that_steering_changed_are_underlined(visit,
     tokens = [token("At", 0.0), token(" ten", 0.9, changed=True, instead_of=" noon"), token("<b>", 0.1)]
     told = {"trace": {"tokens": tokens, "changed": 1, "kl": 1.0, "shares": {"concise": 1.0}}}
     with visit() as page:
+        expect(page.locator("#log")).to_contain_text("remembered, on this machine")
         page.evaluate(
             """async (told) => {
                 const { explained } = await import("/why.js");
@@ -166,8 +167,8 @@ def test_search_facts_as_of_correct_and_undo(visit, ana):
         expect(facts).to_contain_text("lives in Porto")
         page.get_by_placeholder("Search what was said").fill("beagle")
         page.keyboard.press("Enter")
-        hit = page.locator(".hit", has_text="My beagle is called Biscuit.")
-        hit.get_by_text("Why").click()
+        hit = page.locator(".hit", has_text="My beagle is called Biscuit.").first
+        hit.locator("summary").click()
         expect(hit.locator("dl")).to_be_visible()
         page.get_by_role("tab", name="Facts").click()
         # As of a day in winter it was Faro.
@@ -214,7 +215,9 @@ def test_a_slider_shows_two_styles_and_the_choice_is_learnt_from(visit, ana):
         page.get_by_label("Another trait").select_option("concise")
         page.get_by_role("slider", name="concise").press("End")
         preferred = page.get_by_role("button", name="I prefer: With concise +1.00")
-        expect(page.get_by_role("region", name="As you are known now").get_by_role("listitem")).to_have_count(2)
+        expect(page.get_by_role("region", name="As you are known now").get_by_role("listitem")).to_have_count(
+            2
+        )
         preferred.click()
         expect(page.locator("#preview")).to_contain_text("Your choice is kept.")
         (pair,) = ana.feedback_log("pair")
@@ -233,14 +236,14 @@ def test_a_token_opens_its_own_memory_and_no_other(visit, ana, memory, tokens):
     memory.for_user("ben").remember("I play the cello.", time="2024-05-01T10:00:00+00:00")
     _, for_ben = tokens.new("ben")
     _, for_ana = tokens.new("ana")
-    with visit("memory", door={"required": True}, errors=3) as page:  # 401s are on the console
+    with visit("memory", door={"required": True}, errors=4) as page:  # 401s are on the console
         dialog = page.get_by_role("dialog", name="This server wants a token")
         for secret, theirs, others in ((for_ben, "cello", "Porto"), (for_ana, "Porto", "cello")):
-            page.get_by_label("Token").fill("mn_wrong" if theirs == "cello" else secret)
+            page.get_by_role("textbox", name="Token").fill("mn_wrong" if theirs == "cello" else secret)
             page.keyboard.press("Enter")
             if theirs == "cello":
                 expect(dialog).to_contain_text("not known here")
-                page.get_by_label("Token").fill(secret)
+                page.get_by_role("textbox", name="Token").fill(secret)
                 page.keyboard.press("Enter")
             page.get_by_role("tab", name="Timeline").click()
             timeline = page.get_by_role("tabpanel", name="Timeline")
@@ -255,8 +258,9 @@ def test_a_token_opens_its_own_memory_and_no_other(visit, ana, memory, tokens):
 def test_what_looks_like_markup_stays_text_everywhere(visit, ana):
     ana.remember(EVIL, session=EVIL[:60], time="2024-06-01T10:00:00+00:00")
     ana.remember("My <u>beagle</u> is called <i>Rex</i>.", session="evil", time="2024-06-01T10:00:00+00:00")
-    with visit(model=ScriptedChatModel(lambda *_: f"{EVIL} [a](javascript:alert(1))")) as page:
-        say(page, EVIL)
+    model = ScriptedChatModel(lambda *_: f"{EVIL} [a](javascript:alert(1))")
+    with visit(model=model, errors=1) as page:  # the one that the browser refuses in the end
+        say(page, "What is the code of the garden gate? <b>Tell me.</b>")
         expect(page.locator(".turn.assistant")).to_contain_text("<script>")
         press(page, "Why?")
         expect(page.locator("#why-body")).to_contain_text("<img")
@@ -290,10 +294,11 @@ def test_a_narrow_screen_and_a_dark_one(visit, ana):
 
 
 CONTROLS = """() => {
+    const textOf = (id) => document.getElementById(id)?.textContent ?? "";
     const shown = (e) => e.checkVisibility() && !e.closest("[hidden]");
     const name = (e) => (e.getAttribute("aria-label")
         || [...(e.labels ?? [])].map((label) => label.textContent).join(" ")
-        || (e.getAttribute("aria-labelledby") ?? "").split(" ").map((id) => document.getElementById(id)?.textContent ?? "").join(" ")
+        || (e.getAttribute("aria-labelledby") ?? "").split(" ").map(textOf).join(" ")
         || (["INPUT", "SELECT", "TEXTAREA"].includes(e.tagName) ? "" : e.textContent)).trim();
     const all = "button, a[href], input, select, textarea, summary, meter, dialog, [role], [tabindex='0']";
     const quiet = ["status", "search"];
@@ -324,10 +329,11 @@ CONTRAST = """() => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
         const e = walker.currentNode.parentElement;
-        if (!walker.currentNode.data.trim() || !e.checkVisibility() || e.closest(".hidden, option, .skip")) continue;
-        const [one, other] = [light(parts(getComputedStyle(e).color)), light(behind(e))].sort((a, b) => b - a);
-        const ratio = (one + 0.05) / (other + 0.05);
-        if (ratio < 4.5) weak.push(`${e.tagName}.${e.className}: ${ratio.toFixed(2)} ${walker.currentNode.data.trim().slice(0, 30)}`);
+        const text = walker.currentNode.data.trim();
+        if (!text || !e.checkVisibility() || e.closest(".hidden, option, .skip")) continue;
+        const lights = [light(parts(getComputedStyle(e).color)), light(behind(e))];
+        const ratio = (Math.max(...lights) + 0.05) / (Math.min(...lights) + 0.05);
+        if (ratio < 4.5) weak.push(`${e.tagName}.${e.className}: ${ratio.toFixed(2)} ${text.slice(0, 30)}`);
     }
     return weak;
 }"""

@@ -24,10 +24,10 @@ function memories(found, cited) {
   return el(
     "ol",
     { class: "plain" },
-    found.map((one) =>
+    [...found].sort((one, other) => other.score - one.score).map((one) =>
       el(
         "li",
-        { class: "card", id: `why-${one.mark}` },
+        { class: "card" },
         el("p", {}, el("span", { class: "mark" }, one.mark), " ", one.text),
         el(
           "p",
