@@ -272,8 +272,8 @@ def run(dialogue: Dialogue, system: str, model: ChatModel) -> str:
             model,
             name="Ana",
             options=OPTIONS,
-            grounding=1.0 if system == "full" else 0.0,
-            strength=1.0 if system == "full" else 0.0,
+            steer=system == "full",
+            strength=0.0 if system == "none" else 1.0,  # a persona that was learnt is a memory too
             use_memory=system != "none",
             clock=clock,
         )

@@ -118,7 +118,7 @@ def new(
         with person(user, db, NO_EMBEDDER) as handle:
             made = profile_of(handle).persona.shared(name, note)
     for one in trait or []:
-        key, weight = _weighted(one)
+        key, weight = weighted(one)
         made = made.leaning(key, weight)
     made = made.under(*(library.get(parent).name for parent in under or []))
     path = library.put(made)
@@ -272,7 +272,7 @@ def _chosen(name: str | None, user: str | None, db: str | None) -> "Persona":
         return persona_of(handle)
 
 
-def _weighted(text: str) -> tuple[str, float]:
+def weighted(text: str) -> tuple[str, float]:
     from mnemon.errors import UsageError
 
     name, _, weight = text.partition("=")
