@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import cast
 
 from mnemon.errors import UsageError
-from mnemon.memory.records import Episode, Fact, Record, Reference, Session, reference
+from mnemon.memory.records import (
+    Episode,
+    Fact,
+    ProfileVersion,
+    Record,
+    Reference,
+    Session,
+    reference,
+)
 from mnemon.memory.seams import (
     Change,
     Event,
@@ -27,7 +35,8 @@ _LOOK_BACK = 64  # events read at a time
 
 
 def target(store: MemoryStore, user: str, number: int | None) -> Event:
-    """The event to take back: the one named, or the last that is no undo and was not taken back."""
+    """The event to take back: the one named, or the last that stands and is no undo. Bringing something again
+    (an undo of an undo) is a write like any other: it is taken back before what came earlier."""
     if number is not None:
         found = store.read(user, Log(number=number))
         if not found:
@@ -42,13 +51,19 @@ def target(store: MemoryStore, user: str, number: int | None) -> Event:
     while True:
         events = store.read(user, Log(limit=limit))
         for event in events:
-            if event.undoes is None and event.undone_by is None and event.action != USED:
+            if event.undone_by is None and event.action != USED and not _takes_back(store, user, event):
                 return _undoable(event)
         if len(events) < limit:
             raise UsageError(
                 f"Nothing of {user!r} is left to take back.", hint="`mnemon diff --log` lists all."
             )
         limit *= 4
+
+
+def _takes_back(store: MemoryStore, user: str, event: Event) -> bool:
+    if event.undoes is None:
+        return False
+    return not any(undone.undoes is not None for undone in store.read(user, Log(number=event.undoes)))
 
 
 def _undoable(event: Event) -> Event:
@@ -67,7 +82,7 @@ def _undoable(event: Event) -> Event:
 
 def inverse(store: MemoryStore, user: str, event: Event) -> list[Operation]:
     """The operations that bring back what was there before the event. Refused when a later write has changed
-    the same thing since."""
+    the same thing since. Summaries and profiles that were made of what goes, go with it."""
     now = present(store, user, [change.reference for change in event.changes])
     operations: list[Operation] = []
     for where, before, after in event.changes:
@@ -78,7 +93,23 @@ def inverse(store: MemoryStore, user: str, event: Event) -> list[Operation]:
                 hint="Take back the later write first: `mnemon diff --log` lists them.",
             )
         operations.append(Remove(where) if before is None else Put(before))
-    return operations
+    return [*operations, *_made_of(store, user, event)]
+
+
+def _made_of(store: MemoryStore, user: str, event: Event) -> list[Operation]:
+    gone = {where.key for where, before, _ in event.changes if before is None and where.kind == "episode"}
+    own = {change.reference for change in event.changes}
+    if not gone:
+        return []
+    derived = cast(
+        list[Session | ProfileVersion],
+        [*store.read(user, Select(kind="session")), *store.read(user, Select(kind="profile"))],
+    )
+    return [
+        Remove(reference(one))
+        for one in derived
+        if reference(one) not in own and not gone.isdisjoint(one.sources)
+    ]
 
 
 def present(store: MemoryStore, user: str, references: Sequence[Reference]) -> dict[Reference, Record]:

@@ -306,6 +306,29 @@ class TestUndo:
             ("remember", None),
         ]
 
+    def test_what_was_brought_again_is_taken_back_first(self, ana: Person, clock: FrozenClock) -> None:
+        ana.remember("My beagle is called Biscuit.", session="s1")
+        clock.advance(days=1)
+        tidied = ana.consolidate()
+        ana.undo(ana.undo().event)
+        ana.undo()
+        assert len(ana.timeline()) == 1
+        assert ana.sessions()[0].summary == ""
+        ana.undo(ana.diff().event)  # type: ignore[union-attr]
+        assert ana.sessions()[0].summary != ""
+        assert tidied
+        assert ana.verify()
+
+    def test_a_summary_goes_with_the_words_that_it_was_made_of(self, ana: Person, clock: FrozenClock) -> None:
+        ana.remember("It rained all day, and we played cards.", session="s1")
+        clock.advance(days=1)
+        assert ana.consolidate()
+        gone = ana.undo(1)
+        assert ana.sessions() == []
+        assert ana.verify()
+        ana.undo(gone.event)
+        assert ana.sessions()[0].summary != ""
+
     def test_what_was_changed_since_is_not_taken_back_from_under_it(self, ana: Person) -> None:
         ana.remember("I live in Paris.", time="2024-01-01")
         ana.remember("I moved to Berlin.", time="2024-03-01")

@@ -103,7 +103,11 @@ class MemoryMachine(RuleBasedStateMachine):
     @rule()
     def undo(self) -> None:
         self.clock.advance(seconds=1)
-        candidates = [write for write in self.model.writes if write.undoes is None and not write.undone]
+        candidates = [
+            write
+            for write in self.model.writes
+            if not write.undone and (write.undoes is None or write.undoes.undoes is not None)
+        ]
         try:
             diff = self.ana.undo()
         except UsageError:
