@@ -18,7 +18,7 @@ from mnemon.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from mnemon.cli.held_out import HeadGain, HeldOut
+    from mnemon.evals.held_out import HeadGain, HeldOut
     from mnemon.evals.seams import Interval
     from mnemon.retrievers import Embedder
     from mnemon.retrievers.trunk import Trunk
@@ -84,8 +84,8 @@ def held_out(
     """Recall of rankers that learnt from the other conversations, and what choices add to the shipped one."""
     from dataclasses import asdict
 
-    from mnemon.cli import held_out as measure
     from mnemon.errors import UsageError
+    from mnemon.evals import held_out as measure
     from mnemon.evals.benchmark import Opening
     from mnemon.evals.registry import TASKS
     from mnemon.retrievers.trunk import shipped_trunk

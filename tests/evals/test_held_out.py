@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnemon.cli.held_out import Asked, head_gain, held_out, pools
 from mnemon.errors import DataError
 from mnemon.evals.benchmark import Opening
+from mnemon.evals.held_out import Asked, head_gain, held_out, pools
 from mnemon.evals.locomo import LoCoMo
 from mnemon.retrievers.features import FEATURES
 from mnemon.retrievers.synthetic import histories
@@ -15,7 +15,7 @@ from mnemon.retrievers.train import Question, Recipe, index, train_trunk, turn_q
 from mnemon.testing import HashEmbedder
 
 SMALL = Recipe(hidden=4, epochs=20, networks=1, rank=2, decay=0.01, unseen=0.0)
-DATA = Path(__file__).parents[1] / "evals" / "data"
+DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_each_conversation_is_ranked_by_a_ranker_that_never_saw_it(
         seen.append({question.history for question in data})
         return train_trunk(data, recipe)
 
-    monkeypatch.setattr("mnemon.cli.held_out.train_trunk", train)
+    monkeypatch.setattr("mnemon.evals.held_out.train_trunk", train)
     found = held_out(asked, recipe=SMALL)
     names = {one.cluster for one in asked}
     assert [names - part for part in seen] == [{name} for name in sorted(names)]

@@ -17,8 +17,7 @@ from mnemon.evals.seams import Case, Interval
 from mnemon.evals.stats import mean_interval
 from mnemon.retrievers import Document, Embedder, HistoryRetriever, Query
 from mnemon.retrievers.head import Comparison, Head
-from mnemon.retrievers.train import Question, Recipe, train_trunk
-from mnemon.retrievers.trunk import Trunk
+from mnemon.retrievers.learning import Question, Recipe, Trunk, train_trunk
 
 # Of one benchmark, whose histories are alike: fitted closer than what must serve histories of any kind.
 ALIKE = Recipe(hidden=64, epochs=12, decay=0.3, unseen=0.2, networks=3, by_words=0.0)
