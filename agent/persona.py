@@ -1,7 +1,8 @@
 """From a persona's plan to a steering: traits become rewards, their certainty the λ budget.
 
 A trait is led by the contrast of its instruction with its opposite, and by a rule over the words where it has
-one; lines about the person by the contrast with and without them. Knows no memory and no person.
+one; beside rules stands a term that keeps replies to the point. Lines about the person are led by the
+contrast with and without them. Knows no memory and no person.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass, fields
 
 from mnemon.agent.decoding import Branch, Contrast, Steering, Term, budgeted
 from mnemon.agent.decoding.policies import DEFAULT_EPSILON
+from mnemon.agent.decoding.presets import on_topic
 from mnemon.agent.decoding.rewards import (
     Lexicon,
     PlainWords,
@@ -41,6 +43,8 @@ def steering_for(
     `end_ids` are the tokens that end a reply; without them its length cannot be led."""
     ends = tuple(end_ids)
     terms = [term for wish in plan.wishes for term in _terms(wish.trait, wish.pull, ends)]
+    if any(not term.reward.branches for term in terms):
+        terms.append(on_topic())
     if plan.about:
         lines = "\n".join(f"- {line}" for line in plan.about)
         branch = Branch(name="about the person", instruction=ABOUT.format(lines=lines))

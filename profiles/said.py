@@ -46,7 +46,9 @@ _PASSING = re.compile(r"\bthis (?:answer|time|one|reply|response|question)\b|\bf
 _CLAUSE = re.compile(r"[,;:]|\b(?:but|so|because|although)\b", re.IGNORECASE)
 _STRONG = re.compile(r"\b(?:always|never|really|hate|love|very|absolutely|can'?t stand|no more|must)\b", re.I)
 _NEGATED = re.compile(
-    r"\b(?:don'?t|do not|never|not|no need to|isn'?t|no longer|doesn'?t have to)\s+(?:\w+\s+){0,2}$", re.I
+    r"\b(?:don'?t|do not|never|not|no need to|isn'?t|no longer|doesn'?t have to|hate|dislike|can'?t stand"
+    r"|(?:tired|sick) of|enough of|fed up with|stop|without)\s+(?:\w+\s+){0,2}$",
+    re.IGNORECASE,
 )
 _WHEN = re.compile(
     r"\b(?:when(?:ever)?|if|as long as|once)\s+(?:it'?s|it is|i'?m|i am|i|we'?re|we|you'?re|you"

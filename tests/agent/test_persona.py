@@ -29,6 +29,7 @@ def test_every_trait_and_its_opposite_can_be_steered(trait: str, weight: float) 
         trait,
         f"not {trait}",
         *map("opposite of {}".format, (trait, f"not {trait}")),
+        "anything",  # what keeps rules to the point
     }
 
 
@@ -42,14 +43,19 @@ def test_many_traits_and_lines_share_no_branch_by_accident() -> None:
 
 
 def test_rules_are_taken_with_their_sign() -> None:
-    rewards = {type(term.reward): term for term in compiled(Persona().leaning("enthusiastic", -1)).terms}
-    assert set(rewards) == {SentenceMark}
-    terms = compiled(Persona().leaning("metric", -0.5)).terms
+    marks, on_topic = compiled(Persona().leaning("enthusiastic", -1)).terms
+    assert isinstance(marks.reward, SentenceMark)
+    assert on_topic.name == "on topic"
+    *terms, _ = compiled(Persona().leaning("metric", -0.5)).terms
     assert [term.weight < 0 for term in terms] == [True, False]
     assert all(isinstance(term.reward, Lexicon) for term in terms)
-    (long,) = compiled(Persona().leaning("short-sentences", -1)).terms
+    long, _ = compiled(Persona().leaning("short-sentences", -1)).terms
     assert isinstance(long.reward, SentenceLength)
     assert long.weight > 0
+
+
+def test_a_contrast_alone_needs_nothing_to_keep_it_to_the_point() -> None:
+    assert [term.name for term in compiled(Persona().leaning("warm", 1)).terms] == ["warm"]
 
 
 def test_length_may_move_the_end_and_nothing_else_may() -> None:
