@@ -3,7 +3,7 @@
 import { plainGet, session } from "./api.js";
 import { chat, closeWhy, lastWhy, newThread, stop, writing } from "./chat.js";
 import { data } from "./data.js";
-import { $, ask, attempt, el, fill } from "./dom.js";
+import { $, ask, attempt, el, fill, tell } from "./dom.js";
 import { memory, undoLast } from "./memory.js";
 import { profile } from "./profile.js";
 
@@ -28,6 +28,7 @@ const current = () => (location.hash.slice(1) in VIEWS ? location.hash.slice(1) 
 async function go(name) {
   if (current() !== name) {
     history.pushState(null, "", `#${name}`);
+    tell("");
     await show();
   }
 }
@@ -138,6 +139,9 @@ $("keys-on").addEventListener("change", () => {
 $("who").addEventListener("click", async () => {
   if (!session.user || (await choosePerson())) await meet();
 });
-window.addEventListener("hashchange", () => show());
+window.addEventListener("hashchange", () => {
+  tell(""); // it was about the other view
+  show();
+});
 document.addEventListener("mnemon:person", meet);
 meet();

@@ -23,12 +23,12 @@ export function fill(element, ...children) {
   element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
 }
 
-/** Say something to everybody: in the line at the bottom, which screen readers read out. */
-export function tell(text, { wrong = false } = {}) {
+/** Say something to everybody: in the line at the bottom, which screen readers read out. `quiet`: only there. */
+export function tell(text, { wrong = false, quiet = false } = {}) {
   const line = $("told");
   line.textContent = text;
   line.classList.toggle("wrong", wrong);
-  line.classList.toggle("shown", Boolean(text));
+  line.classList.toggle("shown", Boolean(text) && !quiet);
   clearTimeout(tell.timer);
   if (text && !wrong) tell.timer = setTimeout(() => line.classList.remove("shown"), 6000);
 }

@@ -110,14 +110,13 @@ async function search() {
     el("div", { class: "row" }, el("h2", {}, hits.length ? `Found for “${query}”` : `Nothing was found for “${query}”.`), el("span", { class: "gap" }), hits.length ? all : null),
     el("ol", { class: "plain" }, hits.map((hit, at) => found(hit, query, at))),
   );
-  if (document.activeElement === $("query")) tell(`${plural(hits.length, "result")} for ${query}`);
+  if (document.activeElement === $("query")) tell(`${plural(hits.length, "result")} for ${query}`, { quiet: true });
 }
 
 function found(hit, query, at) {
-  const reasons = Object.entries(hit.why).map(([name, value]) => [
-    el("dt", {}, name),
-    el("dd", {}, typeof value === "number" ? value.toFixed(3) : String(value ?? "–")),
-  ]);
+  const reasons = Object.entries(hit.why).map(([name, value]) =>
+    el("div", {}, el("dt", {}, name), el("dd", {}, typeof value === "number" ? value.toFixed(3) : String(value ?? "–"))),
+  );
   const useful = (good) => async () => {
     await post("/api/feedback/used", { query, good: good ? [hit.id] : [], bad: good ? [] : [hit.id] });
     tell("Noted: the next search learns from it.");
@@ -131,7 +130,7 @@ function found(hit, query, at) {
     el(
       "div",
       { class: "row" },
-      el("details", {}, el("summary", {}, "Why", el("span", { class: "hidden" }, ` ${named}`)), el("dl", { class: "stats" }, reasons.flat())),
+      el("details", {}, el("summary", {}, "Why", el("span", { class: "hidden" }, ` ${named}`)), el("dl", { class: "reasons" }, reasons)),
       el("span", { class: "gap" }),
       button("Of use", useful(true), { class: "quiet", "aria-label": `Of use: ${named}` }),
       button("Not it", useful(false), { class: "quiet", "aria-label": `Not it: ${named}` }),

@@ -5,6 +5,7 @@ import { $, button, el, fill } from "./dom.js";
 import { markdown } from "./markdown.js";
 
 const LONGEST = 120; // tokens: enough to see a style
+const STRENGTH = 2; // λ: at the usual one, small models differ too little to choose between
 
 let running = null;
 
@@ -50,6 +51,7 @@ async function written(question, style, body, signal) {
     messages: [{ role: "user", content: question }],
     temporary: true,
     persona: style.persona,
+    lambda: STRENGTH,
     max_tokens: LONGEST,
   };
   await reply(asked, { onPiece, signal });

@@ -63,7 +63,9 @@ function steering(trace) {
     const why = "This model was not steered token by token: it has its memories and traits from the prompt.";
     return [el("p", { class: "faint" }, why)];
   }
-  const counted = `${plural(trace.tokens.length, "token")}, ${trace.changed} changed, KL ${trace.kl.toFixed(2)} nats in all`;
+  const lams = trace.tokens.map((token) => token.lam);
+  const most = lams.length ? `, λ ${Math.min(...lams).toFixed(2)} to ${Math.max(...lams).toFixed(2)}` : "";
+  const counted = `${plural(trace.tokens.length, "token")}, ${trace.changed} changed, KL ${trace.kl.toFixed(2)} nats in all${most}`;
   const detail = el("div", { class: "token-detail", role: "status" }, "Choose a token: point at it, or use ← and →.");
   return [el("p", {}, counted), legend(), tokens(trace.tokens, detail), detail, shares(trace.shares)];
 }
