@@ -43,8 +43,8 @@ def test_many_traits_and_lines_share_no_branch_by_accident() -> None:
 
 
 def test_rules_are_taken_with_their_sign() -> None:
-    marks, on_topic = compiled(Persona().leaning("enthusiastic", -1)).terms
-    assert isinstance(marks.reward, SentenceMark)
+    *marks, on_topic = compiled(Persona().leaning("enthusiastic", -1)).terms
+    assert {type(term.reward) for term in marks} == {SentenceMark}
     assert on_topic.name == "on topic"
     *terms, _ = compiled(Persona().leaning("metric", -0.5)).terms
     assert [term.weight < 0 for term in terms] == [True, False]
