@@ -128,6 +128,19 @@ def test_a_reply_is_stopped_and_what_was_said_is_kept(visit, ana):
     assert ana.timeline(limit=1, newest_first=True)[0].text.startswith("0 1 2")
 
 
+def test_a_turn_of_which_nothing_is_kept_knows_what_was_said_before_it(visit, ana):
+    model = ScriptedChatModel(answer)
+    with visit(model=model) as page:
+        page.get_by_label("Keep nothing of this").check()
+        for words in ("My cat is called Ada.", "Who is Ada?"):
+            say(page, words)
+            expect(
+                page.locator(".turn.assistant", has=page.get_by_role("button", name="Why?"))
+            ).to_have_count(1 if "cat" in words else 2)
+    assert any("My cat is called Ada." in message["content"] for message in model.calls[-1].messages)
+    assert len(ana.timeline()) == 3
+
+
 def test_tokens_are_shaded_and_those_that_steering_changed_are_underlined(visit, ana):
     def token(text, kl, **more):
         fixed = {"token": 1, "base_probability": 0.2, "steered_probability": 0.7, "lam": 1.5, "note": ""}

@@ -6,9 +6,11 @@ import { markdown } from "./markdown.js";
 import { explained } from "./why.js";
 
 const TURNS = 200; // of a conversation, the last ones
+const CONTEXT = 40; // messages that go along with a turn of which nothing is kept
 const TITLES = 1000; // turns in which first words of conversations are looked for
 
 let thread = ""; // "" until something was said in a new one
+let spoken = []; // what was said in it, as messages: all that a turn has of which nothing is kept
 let running = null; // the AbortController of the reply that is being written
 let whyButton = null; // where the focus goes when the reasons are closed
 
@@ -103,6 +105,7 @@ async function open(id) {
   const turns = id ? await get("/api/timeline", { session: id, limit: TURNS }) : [];
   if (thread !== id) return; // somebody has clicked on
   turns.reverse();
+  spoken = turns.filter((one) => one.role === "user" || one.role === "assistant").map((one) => ({ role: one.role, content: one.text }));
   fill($("chat-title"), turns.find((one) => one.role === "user")?.text.slice(0, 80) ?? "New conversation");
   const said = turns.map((one) => message(one.role, one.text, { speaker: one.speaker, time: one.time, id: one.id }).row);
   fill($("log"), said.length ? said : el("p", { class: "faint empty" }, "What you say here is remembered, on this machine."));
@@ -141,6 +144,8 @@ async function say() {
   const temporary = $("temporary").checked;
   thread ||= newName();
   const here = thread;
+  const before = temporary ? spoken.slice(-CONTEXT) : []; // otherwise memory has it
+  const asking = { role: "user", content: text };
   const told = message("assistant", "", { time: new Date().toISOString() });
   $("log").append(message("user", text, { time: new Date().toISOString() }).row, told.row);
   $("say").value = "";
@@ -148,7 +153,7 @@ async function say() {
   let written = "";
   try {
     const asked = {
-      messages: [{ role: "user", content: text }],
+      messages: [...before, asking],
       thread: here,
       temporary,
       lambda: Number($("strength").value),
@@ -156,7 +161,7 @@ async function say() {
     };
     const onPiece = (piece) => {
       written += piece;
-      redraw(told.body, () => written);
+      redraw(told.body, written);
     };
     const whole = await reply(asked, { onPiece, signal: running.signal });
     redraw.now(told.body, written);
@@ -171,6 +176,7 @@ async function say() {
     told.foot.append(el("span", { class: "faint" }, temporary ? "Stopped." : "Stopped. What was said is kept."));
   } finally {
     end();
+    if (written && here === thread) spoken.push(asking, { role: "assistant", content: written });
   }
   if (!temporary) await list();
 }
@@ -216,11 +222,10 @@ function showWhy(whole, opener, { focus = true } = {}) {
 
 /** Draw what was written so far, once a frame at most, and stay at the end if the reader is there. */
 function redraw(body, text) {
-  redraw.latest = text;
-  if (redraw.asked) return;
-  redraw.asked = requestAnimationFrame(() => {
+  redraw.latest = [body, text];
+  redraw.asked ||= requestAnimationFrame(() => {
     redraw.asked = 0;
-    if (redraw.latest) redraw.now(body, redraw.latest());
+    if (redraw.latest) redraw.now(...redraw.latest);
   });
 }
 redraw.now = (body, text) => {

@@ -60,7 +60,7 @@ function traits(leanings) {
 
 function steering(trace) {
   if (!trace) {
-    const why = "This model was not steered token by token: it has its memories and traits from the prompt.";
+    const why = "Of this reply there is no account token by token: the model was not steered, or was ended early.";
     return [el("p", { class: "faint" }, why)];
   }
   const lams = trace.tokens.map((token) => token.lam);
