@@ -16,7 +16,7 @@ from mnemon.agent.fence import fenced, orders, quotable, quoted_lines
 from mnemon.agent.seams import Message, Observation
 from mnemon.agent.templates import template
 from mnemon.agent.tools import shown_text
-from mnemon.agent.understanding import tells
+from mnemon.agent.understanding import stands_alone, tells
 from mnemon.errors import UsageError
 
 REPLY_ROOM = 256  # tokens kept free for the reply itself
@@ -145,14 +145,16 @@ def compose(
     results = _fitting_observations(safe, min(layout.tool_tokens, (room - for_memories) // 2), count_tokens)
     for_tools = sum(count_tokens(one.text) for one in results)
     # A small model takes the thread's last subject for this one's: the tail is for what only it can answer.
-    alone = telling or (not layout.fenced and bool(chosen or results))
+    alone = telling or (not layout.fenced and (bool(chosen or results) or stands_alone(question)))
     left = min(layout.thread_tokens, room - for_memories - for_tools)
     tail = [] if alone else _fitting_tail(thread, left, count_tokens)
     before = [*(_LISTENING if telling else ()), *tail]
     build = _fenced if layout.fenced else _plain
+    # A small model takes the "No" of "No, she is called Ines." for its own opinion and says it back.
+    put = (_PUT_RIGHT.sub("", question) or question) if telling else question
     return Prompt(
-        messages=build(system, in_time, results, before, question),
-        without_memories=build(system, (), (), before, question),
+        messages=build(system, in_time, results, before, put),
+        without_memories=build(system, (), (), before, put),
         memories=in_time,
         left_out=len(thread) - len(tail),
         question=question,
@@ -177,6 +179,8 @@ def _system(layout: Layout, *, telling: bool, name: str, now: datetime, wishes: 
     lines = " ".join(wishes) if not layout.fenced else "\n".join(f"- {wish}" for wish in wishes)
     return f"{system} {lines}" if not layout.fenced else f"{system}\n{name} likes to be answered so:\n{lines}"
 
+
+_PUT_RIGHT = re.compile(r"\A\s*(?:no|actually|sorry|wait|correction|oops)\b[\s,.!:]*", re.IGNORECASE)
 
 # Four exchanges show a small model how to take in what it is told; described in words it condoles or invents.
 _LISTENING: tuple[Message, ...] = (

@@ -19,7 +19,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StreamWriter, interrupt
 
 from mnemon.agent.compose import Layout, Prompt, Recalled, cited, compose
-from mnemon.agent.feedback_words import heard
+from mnemon.agent.feedback_words import Said, heard
 from mnemon.agent.lessons import Lesson, take_in, taken_in
 from mnemon.agent.manner import Manner
 from mnemon.agent.recalling import Recaller
@@ -101,7 +101,10 @@ class Nodes:
         history = self._history(state)
         said = [message["content"] for message in history if message["role"] == "user"]
         now = state.get("asked_at") or self.clock()
-        understood = understand(state["text"], said, now=now)
+        about_reply = self._of_the_reply(state["text"], history) is not None
+        understood = (
+            Understanding(matter="small talk") if about_reply else understand(state["text"], said, now=now)
+        )
         writer(Event(kind="understood", understood=understood))
         return {"understood": understood, "history": history, "asked_at": now}
 
@@ -131,7 +134,9 @@ class Nodes:
             if calls and not _all_known(calls, rounds):
                 return {"reply": Reply(text="", calls=calls)}
             tools = []
-        if self._not_to_be_kept(state):  # what is done about it is not for a model to say
+        if (
+            self._of_the_reply(state["text"], self._history(state)) == "not to be kept"
+        ):  # what is done about it is not for a model to say
             writer(Event(kind="piece", text=NOT_KEPT))
             return {"reply": Reply(text=NOT_KEPT)}
         if self._untold(state, prompt.memories) and not self.layout.fenced:  # it would invent something
@@ -260,11 +265,10 @@ class Nodes:
         asked = self.use_memory and self._understood(state).only_memory_answers
         return asked and not known and not state.get("rounds")
 
-    def _not_to_be_kept(self, state: Turn) -> bool:
-        history = self._history(state)
-        before = history[-1] if history else {"role": "", "content": ""}
-        said = before["content"] if before["role"] == "assistant" else ""
-        return heard(state["text"], before=said) == "not to be kept"
+    def _of_the_reply(self, text: str, history: Sequence[Message]) -> Said | None:
+        """What a message says of the reply before it."""
+        replied = history and history[-1]["role"] == "assistant"
+        return heard(text, before=history[-1]["content"]) if replied else None
 
     def _acts(self, call: ToolCall) -> bool:
         tool = self.tools().get(call.name)

@@ -46,11 +46,11 @@ def take_in(person: Person, text: str, thread: str) -> list[Lesson]:
         gone = [person.forget(one.id) for one in (reply, said) if one is not None]
         turns = sum(len(one.episodes) for one in gone)
         facts = sum(len(one.facts) for one in gone)
-        return [Lesson(kind="forgotten", text=f"{_count(turns, 'turn')}, {_count(facts, 'fact')}")]
+        return [Lesson(kind="forgotten", text=f"{_count(turns, 'turn')}, {_count(facts, 'fact')}.")]
     if what is None:
         return []
     person.rate(reply.id, 1 if what == "liked" else -1, why=text)
-    told = "you liked that reply" if what == "liked" else "you did not like that reply"
+    told = "you liked that reply." if what == "liked" else "you did not like that reply."
     return [Lesson(kind="rating", text=told)]
 
 

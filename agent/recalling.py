@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from mnemon.agent.compose import Layout, Recalled
+from mnemon.agent.feedback_words import heard
 from mnemon.agent.understanding import Understanding, asks_for_replies, speaks_of
 from mnemon.memory import Hit, Person
 
@@ -26,11 +27,12 @@ class Found(NamedTuple):
 
 
 def bears_on(hit: Hit) -> bool:
-    """Whether a hit is worth reading: it is about the question, and is not a question itself.
+    """Whether a hit is worth reading: it is about the question, and is neither a question itself nor about a
+    reply.
 
     The best hit for a question about nothing in memory is still the best; it must not reach the model.
     """
-    if hit.text.rstrip().endswith("?"):
+    if hit.text.rstrip().endswith("?") or heard(hit.text, before="a reply") is not None:
         return False
     near, shared = hit.why.get("cosine", 0.0), hit.why.get("share_turn", 0.0)
     return float(near) >= NEAR or float(shared) >= SHARED

@@ -204,17 +204,29 @@ class GroundedSpeaker(PlainSpeaker):
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]+")
 
 
+# The heads of what a small model is given, which it may copy with the dash of the line under it.
+_HEADS = ("Remember:", "Found just now:")
+_COPIED = re.compile(r"\s*(?:(?:Remember|Found just now):)?[\s-]*")
+
+
 def _tidy(stream: ReplyStream) -> Generator[str, None, Reply]:
-    """Without what small models add: the dash of a copied line, and a sentence said again and again."""
-    said = ""
+    """Without what small models add: a head and the dash of a copied line, and a sentence said again and
+    again."""
+    said = held = ""
     for piece in stream:
-        new = piece if said else piece.lstrip("- ")
-        said += new
+        held += piece
+        if not said and any(head.startswith(held.strip()) for head in _HEADS):
+            continue  # it may become a head
+        new = held if said else _COPIED.sub("", held, count=1)
+        said, held = said + new, ""
         if new:
             yield new
         if _repeats(said):
             stream.close()
             return Reply(text=said.rstrip(), finish="stop")
+    if held.strip() and held.strip() not in _HEADS:
+        said += held
+        yield held
     return replace(stream.reply, text=said)
 
 

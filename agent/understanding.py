@@ -149,6 +149,12 @@ know me my of on or our please remember remind said say tell that the then there
 told was we were what when where which who whose why will with would you your
 """
 _SCAFFOLD = frozenset(_SCAFFOLD_WORDS.split())
+# What is said of the last reply rather than of a subject of its own.
+_OF_THE_LAST_WORDS = """
+again another continue detail details else example examples explain give go longer more mean one same
+shorter simpler sure summarise summarize translate
+"""
+_OF_THE_LAST = frozenset(_OF_THE_LAST_WORDS.split())
 
 
 def understand(message: str, earlier: Sequence[str], *, now: datetime) -> Understanding:
@@ -158,6 +164,9 @@ def understand(message: str, earlier: Sequence[str], *, now: datetime) -> Unders
         return Understanding(matter="small talk")
     if tells(text):
         return Understanding(matter="telling", queries=(text,))
+    words = _keywords(text).split()
+    if words and all(word.lower() in _OF_THE_LAST for word in words) and not _points_back(text):
+        return Understanding(matter="world")  # "Shorter, please": of the last reply, and of nothing else
     own = bool(_OF_ONESELF.search(text))
     if _OF_THE_WORLD.search(text) and not own:
         return Understanding(matter="world")
@@ -168,7 +177,8 @@ def understand(message: str, earlier: Sequence[str], *, now: datetime) -> Unders
     queries = _parts(whole) if not pointing else [whole]
     if kind == "generalisation":
         queries += [query for words, query in _MATTERS if words.search(whole)][:1]
-    again = [_keywords(text)] if not earlier or pointing else [f"{earlier[-1]} {text}", _keywords(text)]
+    with_last = [] if not earlier or pointing or _asks_of_own_life(text) else [f"{earlier[-1]} {text}"]
+    again = [*with_last, _keywords(text)]
     return Understanding(
         matter="person" if _asks_of_own_life(text) or (pointing and _asks_of_own_life(whole)) else "world",
         kind=kind,
@@ -183,6 +193,14 @@ def understand(message: str, earlier: Sequence[str], *, now: datetime) -> Unders
 def tells(message: str) -> bool:
     """Whether somebody tells of themselves here, and asks for nothing."""
     return "?" not in message and not _REQUEST.match(message) and bool(_OF_ONESELF.search(message))
+
+
+def stands_alone(message: str) -> bool:
+    """Whether a question or request can be understood without what was said before it: "Tell me more" or
+    "Why?" cannot."""
+    if _POINTS_BACK.search(message) or not ("?" in message or _REQUEST.match(message)):
+        return False
+    return any(word.lower() not in _OF_THE_LAST for word in _keywords(message).split())
 
 
 def asks_for_replies(message: str) -> bool:

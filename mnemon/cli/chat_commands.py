@@ -125,9 +125,13 @@ def _forget(screen: "Screen", words: str) -> None:
     note(forgotten(plan))
     if screen.agree("Forget this for good?"):
         gone = person.forget(words)
-        note(f"Forgotten: {len(gone.episodes)} turns, {len(gone.facts)} facts.")
+        note(f"Forgotten: {counted(len(gone.episodes), 'turn')}, {counted(len(gone.facts), 'fact')}.")
     else:
         note("Kept.")
+
+
+def counted(number: int, of: str) -> str:
+    return f"{number} {of}{'' if number == 1 else 's'}"
 
 
 def _undo(screen: "Screen", _: str) -> None:

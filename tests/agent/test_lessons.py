@@ -109,9 +109,9 @@ def say(assistant, text):
 def test_praise_and_blame_rate_the_reply_before(assistant):
     assert say(assistant, "What is the Douro?") == []
     first = assistant.last.id
-    assert say(assistant, "That was great!") == [("rating", "you liked that reply")]
+    assert say(assistant, "That was great!") == [("rating", "you liked that reply.")]
     second = assistant.last.id
-    assert say(assistant, "You already told me that.") == [("rating", "you did not like that reply")]
+    assert say(assistant, "You already told me that.") == [("rating", "you did not like that reply.")]
     kept = assistant.person.feedback_log("reply")
     assert [(one.good, one.bad, one.rating, one.note) for one in kept] == [
         ((first,), (), 1, "That was great!"),
@@ -144,7 +144,7 @@ def test_what_was_put_right_is_told_with_what_it_replaces(assistant):
 def test_what_is_not_to_be_kept_goes_with_what_came_of_it(assistant):
     say(assistant, "My dog is called Rex.")
     say(assistant, "My sister is called Ines.")
-    assert say(assistant, "Please don't remember that.") == [("forgotten", "2 turns, 1 fact")]
+    assert say(assistant, "Please don't remember that.") == [("forgotten", "2 turns, 1 fact.")]
     assert assistant.last.text == "All right, I keep nothing of that."
     left = " ".join([turn.text for turn in assistant.person.timeline()])
     assert "Rex" in left
@@ -168,3 +168,11 @@ def test_the_strength_of_steering_is_refused_where_nothing_is_steered(assistant)
 
     with pytest.raises(UsageError, match="not steered"):
         assistant.lead(0.5)
+
+
+def test_what_was_said_of_replies_is_no_memory(assistant):
+    say(assistant, "What is the Douro?")
+    say(assistant, "That was a great explanation of rivers!")
+    say(assistant, "Great explanation!")
+    say(assistant, "Whose great explanation was it?")
+    assert "Great explanation!" not in [one.text for one in assistant.last.memories]

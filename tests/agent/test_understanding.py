@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mnemon.agent.understanding import speaks_of, understand
+from mnemon.agent.understanding import speaks_of, stands_alone, understand
 
 NOW = datetime(2024, 6, 12, 9, tzinfo=UTC)  # a Wednesday
 
@@ -176,3 +176,21 @@ def test_time():
 )
 def test_a_memory_of_another_relation_is_no_answer(question, memory, about):
     assert speaks_of(question, memory) is about
+
+
+@pytest.mark.parametrize(
+    ("message", "alone"),
+    [
+        ("What is the moon?", True),
+        ("Explain photosynthesis.", True),
+        ("Why is the sea salty?", True),
+        ("Why?", False),
+        ("Tell me more.", False),
+        ("Shorter, please.", False),
+        ("Can you give me an example?", False),
+        ("And in Faro?", False),
+        ("What does she do?", False),
+    ],
+)
+def test_some_messages_cannot_be_understood_alone(message, alone):
+    assert stands_alone(message) is alone

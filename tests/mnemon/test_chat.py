@@ -61,7 +61,7 @@ def test_what_was_learnt_is_said_in_a_quiet_line(screen, capsys):
     screen.take("Shorter, please.")
     assert "Noted: Answer in one or two short sentences.\n" in capsys.readouterr().err
     screen.take("Please don't remember that.")
-    assert "Forgotten: 2 turns, 0 facts\n" in capsys.readouterr().err
+    assert "Forgotten: 2 turns, 0 facts.\n" in capsys.readouterr().err
 
 
 def test_what_is_less_than_it_could_be_is_said_once(screen, capsys):
