@@ -247,8 +247,12 @@ def test_a_token_opens_its_own_memory_and_no_other(visit, ana, memory, tokens):
     memory.for_user("ben").remember("I play the cello.", time="2024-05-01T10:00:00+00:00")
     _, for_ben = tokens.new("ben")
     _, for_ana = tokens.new("ana")
-    with visit("memory", door={"required": True}, errors=4) as page:  # 401s are on the console
+    with visit("memory", door={"required": True}, errors=5) as page:  # 401s are on the console
         dialog = page.get_by_role("dialog", name="This server wants a token")
+        expect(dialog).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator("#told")).to_contain_text("This server wants a token. Send")
+        page.get_by_role("button", name="Whose?").click()
         for secret, theirs, others in ((for_ben, "cello", "Porto"), (for_ana, "Porto", "cello")):
             page.get_by_role("textbox", name="Token").fill("mn_wrong" if theirs == "cello" else secret)
             page.keyboard.press("Enter")
@@ -264,6 +268,7 @@ def test_a_token_opens_its_own_memory_and_no_other(visit, ana, memory, tokens):
             page.locator("#who").click()
             press(page, "Forget the token")
             expect(dialog).to_be_visible()
+            expect(timeline).to_be_empty()  # nothing stays for whoever comes next
 
 
 def test_what_looks_like_markup_stays_text_everywhere(visit, ana):

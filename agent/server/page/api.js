@@ -3,8 +3,10 @@
 export class Refused extends Error {
   constructor(status, body) {
     const told = body?.error ?? {};
-    super(told.message ?? `The server answered ${status}.`);
-    this.hint = told.hint && !this.message.includes(told.hint) ? told.hint : "";
+    const hint = told.hint ?? "";
+    const message = told.message ?? `The server answered ${status}.`;
+    super(hint && message.endsWith(hint) ? message.slice(0, -hint.length).trim() : message); // it may end with it
+    this.hint = hint;
     this.status = status;
     this.code = told.code ?? "";
   }

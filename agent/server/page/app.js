@@ -50,6 +50,9 @@ async function show({ focus = true } = {}) {
 // --- who
 
 async function meet() {
+  tell("");
+  named();
+  for (const view of Object.values(VIEWS)) view.reset(); // also when no other token is given
   const who = await attempt(() => plainGet("/api/whoami"));
   if (!who) return;
   session.user = who.user ?? sessionStorage.getItem(USER) ?? who.default_user ?? "";
@@ -57,13 +60,12 @@ async function meet() {
   $("who").title = `mnemon ${who.version} · ${who.model}`;
   if (!session.user) await choosePerson();
   named();
-  for (const view of Object.values(VIEWS)) view.reset();
   await show({ focus: false });
 }
 
 function named() {
-  fill($("who"), session.user || "nobody");
-  $("who").setAttribute("aria-label", `Whose memory: ${session.user || "nobody"}`);
+  fill($("who"), session.user || "Whose?");
+  $("who").setAttribute("aria-label", session.user ? `Whose memory: ${session.user}` : "Whose? Say whose memory it is");
 }
 
 async function choosePerson() {
@@ -75,7 +77,7 @@ async function choosePerson() {
   $("sign-out").hidden = !session.token;
   const answer = await ask($("who-dialog"));
   if (answer === "out") {
-    session.token = "";
+    session.token = session.user = "";
     sessionStorage.removeItem(USER);
     return true;
   }

@@ -23,8 +23,8 @@ export const profile = {
   title: "Profile",
   async show() {
     if (!bank.size) bank = new Map((await get("/api/traits")).map((one) => [one.name, one]));
-    draw(await get("/api/profile"));
     fill($("asked"), button("Ask me about two others", question));
+    draw(await get("/api/profile"));
   },
   reset() {
     stopPreview();
