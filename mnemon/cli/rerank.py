@@ -31,6 +31,9 @@ def register(app: typer.Typer) -> None:
     app.add_typer(rerank, name="rerank")
 
 
+LICENSED = {"realmem": "RealMem (Apache-2.0)"}  # how a card names data whose licence is known
+
+
 @rerank.command()
 def train(
     paths: Annotated[
@@ -61,7 +64,8 @@ def train(
     data += histories(made_up, seed=seed)
     note(f"{len(data)} histories, {sum(len(history.examples) for history in data)} questions")
     model = _embedder(settings)
-    source = ", ".join([*(f"{path.name} {checksum(path)}" for path in given), f"{made_up} made-up histories"])
+    files = [f"{LICENSED.get(path.name.lower(), path.name)} {checksum(path)}" for path in given]
+    source = ", ".join([*files, f"{made_up} made-up histories"])
     trained = train_rankers(data, model, recipe=Recipe(seed=seed), source=source)
     output.mkdir(parents=True, exist_ok=True)
     trained.turns.save(output / "trunk.npz")
