@@ -5,6 +5,7 @@ assistant's own words unless they are asked for, or of a fact and the turn it wa
 fits less. Knows the memory and no model.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,12 @@ from mnemon.memory import Hit, Person
 NEAR = 0.3  # cosine of question and turn from which they are of one matter, with the default embedder
 SHARED = 0.25  # or this share of the question's weight in words they have in common
 MARGIN = 1.5  # a hit that falls this far behind the best, in log odds, distracts more than it helps
+# A wish for a text about the world, which tells nothing of the person: "Tell me about the moon."
+_REQUEST = re.compile(
+    r"\s*(?:please )?(?:tell me about|explain|describe|define|translate|summari[sz]e|write|draft|list)\b"
+    r"(?!.*\b(?:my|our|i|we)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 class Found(NamedTuple):
@@ -27,12 +34,14 @@ class Found(NamedTuple):
 
 
 def bears_on(hit: Hit) -> bool:
-    """Whether a hit is worth reading: it is about the question, and is neither a question itself nor about a
-    reply.
+    """Whether a hit is worth reading: it is about the question, and is neither a question or request itself
+    nor about a reply.
 
     The best hit for a question about nothing in memory is still the best; it must not reach the model.
     """
-    if hit.text.rstrip().endswith("?") or heard(hit.text, before="a reply") is not None:
+    if hit.text.rstrip().endswith("?") or _REQUEST.match(hit.text):
+        return False
+    if heard(hit.text, before="a reply") is not None:
         return False
     near, shared = hit.why.get("cosine", 0.0), hit.why.get("share_turn", 0.0)
     return float(near) >= NEAR or float(shared) >= SHARED

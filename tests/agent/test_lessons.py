@@ -176,3 +176,10 @@ def test_what_was_said_of_replies_is_no_memory(assistant):
     say(assistant, "Great explanation!")
     say(assistant, "Whose great explanation was it?")
     assert "Great explanation!" not in [one.text for one in assistant.last.memories]
+
+
+def test_a_request_of_before_is_no_memory(assistant):
+    say(assistant, "Tell me about the moon.")
+    say(assistant, "Tell me about my sister: she likes the moon.")
+    say(assistant, "What about the moon?")
+    assert [one.text for one in assistant.last.memories] == ["Tell me about my sister: she likes the moon."]
