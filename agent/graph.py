@@ -152,9 +152,8 @@ class Nodes:
             said.append(piece)
             writer(Event(kind="piece", text=piece))
             if self.stopped():
-                stream.close()
-                return {"reply": Reply(text="".join(said).rstrip(), finish="length"), "plan": plan}
-        done = stream.reply
+                break
+        done = stream.cut() or Reply(text="".join(said).rstrip(), finish="length")
         reply = Reply(text=done.text, finish=done.finish, usage=done.usage, calls=done.calls)
         if reply.calls and _all_known(reply.calls, rounds):
             reply = replace(reply, calls=(), text=reply.text or ASKED_TWICE)

@@ -32,6 +32,7 @@ from mnemon.agent.seams import (
     DEFAULT_OPTIONS,
     Ability,
     ChatModel,
+    CutShort,
     Finish,
     Message,
     Reply,
@@ -250,7 +251,7 @@ class LocalChatModel(ChatModel):
         text: list[str] = []
         traces: list[TokenTrace] = []
         finish: Finish = "length"
-        written = 0
+        written, cut = 0, False
         with self._busy:
             decoding = Decoding(self._models, plan, self._shown)
         with closing(self._locked(decoding)) as steps:
@@ -264,13 +265,17 @@ class LocalChatModel(ChatModel):
                 piece = stops.push(pieces.push(step.token))
                 if piece:
                     text.append(piece)
-                    yield piece
+                    try:
+                        yield piece
+                    except CutShort:
+                        cut = True
+                        break
                 if stops.hit:
                     finish = "stop"
                     break
         if plan.constraint is not None and plan.constraint.finished:
             finish = "stop"
-        if not stops.hit:
+        if not (stops.hit or cut):
             rest = stops.push(pieces.flush()) + stops.flush()
             if rest:
                 text.append(rest)

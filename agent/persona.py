@@ -19,7 +19,7 @@ from mnemon.agent.decoding.rewards import (
     SentenceMark,
     SentenceOpening,
 )
-from mnemon.agent.decoding.steering import TokenReward
+from mnemon.agent.decoding.steering import CandidateReward, TokenReward
 from mnemon.agent.decoding.traits import RULE_WEIGHT
 from mnemon.profiles import Plan, Trait
 
@@ -43,7 +43,7 @@ def steering_for(
     `end_ids` are the tokens that end a reply; without them its length cannot be led."""
     ends = tuple(end_ids)
     terms = [term for wish in plan.wishes for term in _terms(wish.trait, wish.pull, ends)]
-    if any(not term.reward.branches for term in terms):
+    if any(_is_rule(term) for term in terms):
         terms.append(on_topic())
     if plan.about:
         lines = "\n".join(f"- {line}" for line in plan.about)
@@ -52,6 +52,10 @@ def steering_for(
     usual = budgeted(terms, epsilon=epsilon * plan.strength)
     parts = {part.name: getattr(usual, part.name) for part in fields(usual)}
     return PersonaSteering(**{**parts, "name": "persona"}, plan=plan)
+
+
+def _is_rule(term: Term) -> bool:
+    return not isinstance(term.reward, CandidateReward) and not term.reward.branches
 
 
 def _terms(trait: Trait, pull: float, ends: tuple[int, ...]) -> list[Term]:

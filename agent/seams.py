@@ -96,17 +96,24 @@ class Reply:
     calls: tuple[ToolCall, ...] = ()
 
 
+class CutShort(Exception):  # noqa: N818  no error: what a stream is told
+    """Nothing more is wanted of this reply."""
+
+
 class ReplyStream(Iterator[str]):
     """The pieces of a reply as they are written; `"".join(pieces)` is `reply.text`.
 
-    Wraps a generator that yields the pieces and returns the `Reply`. Closing it early frees the model.
+    Wraps a generator that yields the pieces and returns the `Reply`. Closing it early frees the model. One
+    that catches `CutShort` at a piece and returns can be cut, and still says what the reply was and cost.
     """
 
     def __init__(self, pieces: Generator[str, None, Reply]) -> None:
         self._pieces = pieces
+        self._begun = False
         self._reply: Reply | None = None
 
     def __next__(self) -> str:
+        self._begun = True
         try:
             return next(self._pieces)
         except StopIteration as end:
@@ -121,6 +128,18 @@ class ReplyStream(Iterator[str]):
             pass
         if self._reply is None:
             raise UsageError("This reply was closed before it ended, so there is no whole reply.")
+        return self._reply
+
+    def cut(self) -> Reply | None:
+        """End the reply where it stands. None of a stream that cannot say what it was."""
+        if self._begun and self._reply is None:
+            try:
+                self._pieces.throw(CutShort)
+            except StopIteration as end:
+                self._reply = end.value
+            except CutShort:
+                pass  # it knows nothing of this, and has ended
+        self._pieces.close()
         return self._reply
 
     def close(self) -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from mnemon.agent.compose import Prompt
 from mnemon.agent.seams import (
     ChatModel,
+    CutShort,
+    Finish,
     Observation,
     Reply,
     ReplyOptions,
@@ -219,11 +221,16 @@ def _tidy(stream: ReplyStream) -> Generator[str, None, Reply]:
             continue  # it may become a head
         new = held if said else _COPIED.sub("", held, count=1)
         said, held = said + new, ""
-        if new:
-            yield new
+        finish: Finish | None = None
+        try:
+            if new:
+                yield new
+        except CutShort:
+            finish = "length"
         if _repeats(said):
-            stream.close()
-            return Reply(text=said.rstrip(), finish="stop")
+            finish = "stop"
+        if finish is not None:
+            return replace(stream.cut() or Reply(text=""), text=said.rstrip(), finish=finish)
     if held.strip() and held.strip() not in _HEADS:
         said += held
         yield held

@@ -186,6 +186,18 @@ def test_a_steered_reply_carries_its_trace(model: LocalChatModel) -> None:
     assert json.loads(reply.trace.to_json())["steering"] == "mnemon"
 
 
+def test_a_reply_that_is_cut_still_says_what_it_cost(model: LocalChatModel) -> None:
+    stream = model.stream(HELLO, ReplyOptions(max_tokens=12))
+    said = [next(stream), next(stream)]
+    cut = stream.cut()
+    assert cut is not None
+    assert cut.text == "".join(said)
+    assert 0 < cut.usage.completion_tokens < 12
+    assert cut.usage.prompt_tokens > 0
+    assert stream.cut() == stream.reply == cut
+    assert model.stream(HELLO, ReplyOptions(max_tokens=2)).cut() is None  # it had not begun
+
+
 def test_a_persona_is_read_once(model: LocalChatModel) -> None:
     steering = presets.budgeted([Term(name="formal", reward=attribute("formal", "Be formal."))])
     options = ReplyOptions(max_tokens=4)
