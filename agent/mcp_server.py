@@ -347,6 +347,7 @@ def serve_http(
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((names[host], port))
+            listening.listen()  # from now on, who comes early waits instead of being refused
         except OSError as error:
             raise UsageError(
                 f"Port {port} cannot be listened on: {error.strerror}.", hint="Give another --port, or 0."
