@@ -6,6 +6,7 @@ two models never meet: the model's name is part of every key. Knows no index.
 
 import sqlite3
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +20,7 @@ from mnemon.retrievers.seams import Embedder, Vectors
 
 Vector = NDArray[np.float32]  # (dimension,)
 
+BUSY_SECONDS = 30.0
 _ASK_AT_ONCE = 500  # keys in one statement; SQLite allows 999 variables where it is old
 
 
@@ -95,9 +97,9 @@ class SqliteCache:
         self._lock = threading.Lock()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self._path, timeout=30, check_same_thread=False)
+            self._connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, check_same_thread=False)
+            self._use_log()
             with self._connection:
-                self._connection.execute("PRAGMA journal_mode=WAL")
                 self._connection.execute("PRAGMA synchronous=NORMAL")  # derived: the last commit may be lost
                 self._connection.execute(
                     "CREATE TABLE IF NOT EXISTS vectors (model TEXT NOT NULL, key TEXT NOT NULL,"
@@ -105,6 +107,18 @@ class SqliteCache:
                 )
         except (OSError, sqlite3.Error) as error:
             raise self._failure("cannot be opened", error) from error
+
+    def _use_log(self) -> None:
+        # SQLite's own waiting does not cover this change; two processes may create one file.
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
     def get(self, model: str, keys: Sequence[str]) -> dict[str, Vector]:
         found: dict[str, Vector] = {}

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Read before the environment is cleaned: where the developer's (or CI's) pulled weights lie.
@@ -23,6 +24,10 @@ os.environ |= {
     "TOKENIZERS_PARALLELISM": "false",
     "LANGSMITH_TRACING": "false",
 }
+
+# The same examples in every run: a new one that fails belongs to who looks for it, not to who changed a word.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 _UNWANTED_PREFIXES = (
     "MNEMON_",
