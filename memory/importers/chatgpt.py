@@ -5,18 +5,15 @@ A conversation is a tree of messages: editing a question or asking for another a
 the person saw last, from the root to `current_node`, is taken.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mnemon.memory.importers.conversation import Conversation, Odd, Options
-from mnemon.memory.importers.files import Meter, parts, reading
-from mnemon.memory.importers.json_stream import values
+from mnemon.memory.importers.json_export import conversations
 
 SOURCE = "chatgpt"
-FILES = re.compile(r"conversations(?:-\d+)?\.json")
 _SPOKEN = frozenset({"text", "multimodal_text"})
 _REASONS = {
     "user_editable_context": "custom instructions",
@@ -32,15 +29,8 @@ _REASONS = {
 
 
 def read(path: Path, options: Options) -> Iterator[Conversation]:
-    found = parts(path, FILES, "the zip that ChatGPT sent, or its conversations.json")
-    meter = Meter(found, options.progress)
-    for part in found:
-        with reading(part, meter) as text:
-            for number, value in values(text, part.place):
-                try:
-                    yield _conversation(value)
-                except Odd as odd:
-                    yield Conversation(session="", unreadable=f"conversation {number} of {part.place}: {odd}")
+    expected = "the zip that ChatGPT sent, or its conversations.json"
+    return conversations(path, options, expected=expected, convert=_conversation)
 
 
 def _conversation(value: object) -> Conversation:

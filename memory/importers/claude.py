@@ -1,7 +1,6 @@
 """Claude.ai's export: `conversations.json`, alone, in a folder or in the zip as it was downloaded. A
 conversation is a list of messages in order."""
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -9,12 +8,10 @@ from typing import Any
 
 from mnemon.errors import UsageError
 from mnemon.memory.importers.conversation import Conversation, Odd, Options
-from mnemon.memory.importers.files import Meter, parts, reading
-from mnemon.memory.importers.json_stream import values
+from mnemon.memory.importers.json_export import conversations
 from mnemon.memory.inputs import check_time
 
 SOURCE = "claude"
-FILES = re.compile(r"conversations(?:-\d+)?\.json")
 _ROLES = {"human": "user", "user": "user", "assistant": "assistant"}
 _REASONS = {
     "thinking": "thoughts of the model",
@@ -25,15 +22,8 @@ _REASONS = {
 
 
 def read(path: Path, options: Options) -> Iterator[Conversation]:
-    found = parts(path, FILES, "the zip that Claude.ai sent, or its conversations.json")
-    meter = Meter(found, options.progress)
-    for part in found:
-        with reading(part, meter) as text:
-            for number, value in values(text, part.place):
-                try:
-                    yield _conversation(value)
-                except Odd as odd:
-                    yield Conversation(session="", unreadable=f"conversation {number} of {part.place}: {odd}")
+    expected = "the zip that Claude.ai sent, or its conversations.json"
+    return conversations(path, options, expected=expected, convert=_conversation)
 
 
 def _conversation(value: object) -> Conversation:
