@@ -61,6 +61,12 @@ class _Wordwise:
         return ()
 
 
+def _keep(reward: _Wordwise, **fields: object) -> None:
+    """A frozen rule's fields in the form in which they are compared and sent."""
+    for name, value in fields.items():
+        object.__setattr__(reward, name, value)
+
+
 class OwnWords(_Wordwise):
     """The person's own vocabulary: log p_person(z) − log p_background(z) of single tokens.
 
@@ -82,6 +88,7 @@ class OwnWords(_Wordwise):
         return picked
 
 
+@dataclass(frozen=True)
 class Lexicon(_Wordwise):
     """Rewards candidates that write, or begin to write, one of some words or marks ("!", "perhaps").
 
@@ -89,100 +96,123 @@ class Lexicon(_Wordwise):
     not a list. `beginnings=False` is for words that are single tokens, whose beginnings are other words.
     """
 
-    def __init__(self, words: Iterable[str], *, rest: int = 0, beginnings: bool = True) -> None:
-        self._words = tuple(word.lower() for word in words)
-        self._rest, self._beginnings = rest, beginnings
-        if not self._words:
+    words: Iterable[str]
+    rest: int = field(default=0, kw_only=True)
+    beginnings: bool = field(default=True, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _keep(self, words=tuple(word.lower() for word in self.words))
+        if not self.words:
             raise UsageError("Lexicon needs at least one word.")
 
     def score(self, view: StepView) -> Floats:
         text = view.text()
         tail = _open_word(text)
-        if self._rest and self._rested_on(text.lower()):
+        if self.rest and self._rested_on(text.lower()):
             return np.zeros(len(view.candidates))
         return np.array([float(self._fits(tail, piece)) for piece in view.candidate_texts()])
 
     def _rested_on(self, text: str) -> bool:
-        return any(word in self._words for word in _WORD.findall(text)[-self._rest :])
+        return any(word in self.words for word in _WORD.findall(text)[-self.rest :])
 
     def _fits(self, tail: str, piece: str) -> bool:
         fresh = not tail or not piece[:1].isalnum()
         word = piece.strip().lower() if fresh else (tail + piece).strip().lower()
-        begun = self._beginnings and len(word) > 1
-        return bool(word) and any(w == word or (begun and w.startswith(word)) for w in self._words)
+        begun = self.beginnings and len(word) > 1
+        return bool(word) and any(w == word or (begun and w.startswith(word)) for w in self.words)
 
 
+@dataclass(frozen=True)
 class SentenceLength(_Wordwise):
     """Towards `words` per sentence: ending one is rewarded beyond the target, discouraged before it."""
 
-    def __init__(self, words: float) -> None:
-        if words <= 0:
-            raise UsageError(f"SentenceLength({words!r}): give a positive number of words.")
-        self._target = words
+    words: float
+
+    def __post_init__(self) -> None:
+        if self.words <= 0:
+            raise UsageError(f"SentenceLength({self.words!r}): give a positive number of words.")
 
     def score(self, view: StepView) -> Floats:
         text = view.text()
         begun = len(_WORD.findall(_open_sentence(text)))
-        pull = float(np.clip((begun - self._target) / self._target, -1.0, 1.5))
+        pull = float(np.clip((begun - self.words) / self.words, -1.0, 1.5))
         return np.array([pull * _ends_sentence(text, piece) for piece in view.candidate_texts()])
 
 
+@dataclass(frozen=True)
 class SentenceMark(_Wordwise):
     """Rewards ending a sentence, once it has a word, with one mark rather than another: "!" or "?"."""
 
-    def __init__(self, mark: str) -> None:
-        if mark not in (".", "!", "?"):
-            raise UsageError(f"SentenceMark({mark!r}): a sentence ends with '.', '!' or '?'.")
-        self._mark = mark
+    mark: str
+
+    def __post_init__(self) -> None:
+        if self.mark not in (".", "!", "?"):
+            raise UsageError(f"SentenceMark({self.mark!r}): a sentence ends with '.', '!' or '?'.")
 
     def score(self, view: StepView) -> Floats:
         text = view.text()
         if not _WORD.search(_open_sentence(text)):
             return np.zeros(len(view.candidates))
         pieces = view.candidate_texts()
-        return np.array([float(self._mark in piece and _ends_sentence(text, piece)) for piece in pieces])
+        return np.array([float(self.mark in piece and _ends_sentence(text, piece)) for piece in pieces])
 
 
+@dataclass(frozen=True)
 class SentenceOpening(_Wordwise):
     """Rewards beginning a sentence with one of some words, such as "What" for somebody who asks."""
 
-    def __init__(self, words: Iterable[str]) -> None:
-        self._words = frozenset(word.lower() for word in words)
-        if not self._words:
+    words: Iterable[str]
+
+    def __post_init__(self) -> None:
+        _keep(self, words=frozenset(word.lower() for word in self.words))
+        if not self.words:
             raise UsageError("SentenceOpening needs at least one word.")
 
     def score(self, view: StepView) -> Floats:
         if _open_sentence(view.text()).strip():
             return np.zeros(len(view.candidates))
-        return np.array([float(piece.strip().lower() in self._words) for piece in view.candidate_texts()])
+        return np.array([float(piece.strip().lower() in self.words) for piece in view.candidate_texts()])
 
 
+@dataclass(frozen=True)
 class ReplyLength(_Wordwise):
     """Towards a reply of `words`: the reply's end is discouraged before, rewarded beyond.
 
     Of no effect together with `freeze_end`, which leaves the end to the base model.
     """
 
-    def __init__(self, words: float, *, end_ids: Iterable[int]) -> None:
-        if words <= 0:
-            raise UsageError(f"ReplyLength({words!r}): give a positive number of words.")
-        self._target, self._ends = words, np.array(sorted(end_ids), dtype=np.int64)
+    words: float
+    end_ids: Iterable[int] = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        _keep(self, end_ids=tuple(sorted(self.end_ids)))
+        if self.words <= 0:
+            raise UsageError(f"ReplyLength({self.words!r}): give a positive number of words.")
 
     def score(self, view: StepView) -> Floats:
         written = len(_WORD.findall(view.text()))
-        pull = float(np.clip((written - self._target) / self._target, -1.0, 2.0))
-        return np.isin(view.candidates, self._ends).astype(np.float64) * pull
+        pull = float(np.clip((written - self.words) / self.words, -1.0, 2.0))
+        return np.isin(view.candidates, list(self.end_ids)).astype(np.float64) * pull
 
 
+@dataclass(frozen=True)
 class PlainWords(_Wordwise):
-    """Readability: minus the length of the word that a candidate would leave, in letters beyond five."""
+    """Readability: minus the length of the word that a candidate would leave, in letters beyond five.
+
+    Words of the question (`spared`) count as short: what is spoken of has its name, and without it a plain
+    answer is about something else.
+    """
+
+    def __init__(self, *, spared: Iterable[str] = ()) -> None:
+        self._spared = tuple(word.lower() for word in spared)
 
     def score(self, view: StepView) -> Floats:
         tail = _open_word(view.text())
         lengths = []
         for text in view.candidate_texts():
             word = _open_word(tail + text) if text[:1].isalnum() else _open_word(text)
-            lengths.append(max(0, len(word) - 5))
+            free = any(known.startswith(word.lower()) for known in self._spared)
+            lengths.append(0 if free else max(0, len(word) - 5))
         return -np.array(lengths, dtype=np.float64)
 
 
