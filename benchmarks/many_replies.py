@@ -14,9 +14,9 @@ from torch import Tensor
 
 from mnemon.agent import LocalChatModel, Message
 from mnemon.agent.decoding import Branch, Steering
-from mnemon.agent.decoding.rows import RowCounts, RowPrompt, TrunkRowModel
+from mnemon.agent.decoding.rows import RowCounts, RowPrompt, TrunkRowModel, adapted
 from mnemon.agent.decoding.steering import BASE, CandidateReward
-from mnemon.agent.decoding.stepping import Steerer, shortlisted
+from mnemon.agent.decoding.stepping import Outcome, Steerer, shortlisted
 from mnemon.agent.decoding.trunk import KeyValueCache
 from mnemon.agent.local import with_instruction
 
@@ -34,12 +34,16 @@ class Written:
     base_log_p: list[float] = field(default_factory=list)
     ended: bool = False
 
-    def record(self, token: int, final: Tensor, base: Tensor) -> None:
-        log_pi, log_p = final.log_softmax(-1), base.log_softmax(-1)
-        held = ~torch.isneginf(log_pi)
-        self.kl.append(max(0.0, float((log_pi[held].exp() * (log_pi[held] - log_p[held])).sum())))
-        self.log_p.append(float(log_pi[token]))
-        self.base_log_p.append(float(log_p[token]))
+    def record(self, token: int, final: Tensor, base: Tensor, *, kl: float | None) -> None:
+        """`kl` None: to be taken here, over the whole vocabulary."""
+        if kl is None:
+            log_pi, log_p = final.log_softmax(-1), base.log_softmax(-1)
+            held = ~torch.isneginf(log_pi)
+            kl = float((log_pi[held].exp() * (log_pi[held] - log_p[held])).sum())
+        self.kl.append(max(0.0, kl))
+        self.base_log_p.append(float(base[token] - base.logsumexp(-1)))
+        same = final is base
+        self.log_p.append(self.base_log_p[-1] if same else float(final[token] - final.logsumexp(-1)))
         self.ids.append(token)
 
 
@@ -64,11 +68,11 @@ def write_all(
         hidden = batch.look(chosen)
         for place, (reply, steerer) in enumerate(zip(replies, steerers, strict=True)):
             logits = batch.logits(place)
-            if reply.ended or steerer is None:
-                final = logits[BASE]
-            else:
+            final, kl = logits[BASE], 0.0 if steerer is None else None
+            if steerer is not None and not reply.ended:
                 outcome = steerer.decide(logits, None, lambda _, h=hidden, p=place: h[p])  # type: ignore[misc]
                 final = outcome.logits
+                kl = _known_divergence(chosen[place], outcome, final is logits[BASE])
             token = int(final.argmax()) if forced is None else forced[place][min(t, len(forced[place]) - 1)]
             tokens.append(token)
             if reply.ended:
@@ -76,7 +80,7 @@ def write_all(
             if steerer is not None:
                 outcome.base_token = -1
                 steerer.report(token, outcome)
-            reply.record(token, final, logits[BASE])
+            reply.record(token, final, logits[BASE], kl=kl)
             last = forced is not None and t + 1 == len(forced[place])
             reply.ended = token in model.codec.end_ids or last
         if all(reply.ended for reply in replies):
@@ -87,6 +91,15 @@ def write_all(
             reply.ids.pop()
         reply.text = model.codec.decode(reply.ids)
     return replies
+
+
+def _known_divergence(steering: Steering | None, outcome: Outcome, unchanged: bool) -> float | None:
+    """What the step itself says, where it is exact: nothing else was mixed in, all other tokens are kept."""
+    if unchanged:
+        return 0.0
+    assert steering is not None
+    kept = dict(steering.mix) == {BASE: 1.0} and steering.shortlist.rest == "keep"
+    return outcome.kl if kept and steering.scale == steering.temperature == 1.0 else None
 
 
 class _Batch:
@@ -110,6 +123,7 @@ class _Batch:
             branches = {BASE: Branch(name=BASE), **used}
             self._places.append({name: len(prompts) + i for i, name in enumerate(branches)})
             prompts += [_row(model, branch, conversation) for branch in branches.values()]
+        self._adapters = [prompt.adapter for prompt in prompts]
         known = [rows.read(prompt, RowCounts()) for prompt in prompts]
         lengths = [len(prompt.ids) for prompt in prompts]
         longest = max(lengths)
@@ -137,9 +151,10 @@ class _Batch:
         for places, token in zip(self._places, tokens, strict=True):
             per_row[list(places.values())] = token
         length = self._cache.length
-        hidden = self._trunk.forward(
-            per_row, self._offsets + length, self._cache, self._mask[..., : length + 1]
-        )
+        with adapted(self._trunk, self._adapters):
+            hidden = self._trunk.forward(
+                per_row, self._offsets + length, self._cache, self._mask[..., : length + 1]
+            )
         self._cache.length += 1
         self._logits = self._trunk.logits(hidden[:, 0])
 

@@ -102,7 +102,7 @@ class Bench:
             **{f"rep-{n}": generation.repetition(texts, n) for n in (2, 3, 4)},
             "diversity": generation.diversity(texts),
             "each": {"coherence": near, **{name: [row[name] for row in found] for name in MEASURES}},
-            "first": texts[0],
+            "texts": texts,
         }
 
 

@@ -203,15 +203,17 @@ class PlainWords(_Wordwise):
     answer is about something else.
     """
 
-    def __init__(self, *, spared: Iterable[str] = ()) -> None:
-        self._spared = tuple(word.lower() for word in spared)
+    spared: Iterable[str] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        _keep(self, spared=tuple(word.lower() for word in self.spared))
 
     def score(self, view: StepView) -> Floats:
         tail = _open_word(view.text())
         lengths = []
         for text in view.candidate_texts():
             word = _open_word(tail + text) if text[:1].isalnum() else _open_word(text)
-            free = any(known.startswith(word.lower()) for known in self._spared)
+            free = any(known.startswith(word.lower()) for known in self.spared)
             lengths.append(0 if free else max(0, len(word) - 5))
         return -np.array(lengths, dtype=np.float64)
 
