@@ -6,6 +6,7 @@ towards comes as a `Steering`. Several replies may be in the making at once; the
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
@@ -21,7 +22,7 @@ from mnemon.agent.decoding.loading import (
     pick_engine,
 )
 from mnemon.agent.decoding.picking import Sampling
-from mnemon.agent.decoding.rows import RowModel, RowPrompt, TrunkRowModel
+from mnemon.agent.decoding.rows import RowCounts, RowModel, RowPrompt, TrunkRowModel
 from mnemon.agent.decoding.scoring import log_likelihoods
 from mnemon.agent.decoding.steering import BASE, Branch, LogitsProcessor, Steering
 from mnemon.agent.decoding.styles import StyledTrunk, style_from_texts
@@ -148,13 +149,14 @@ class LocalChatModel(ChatModel):
         *,
         options: ReplyOptions = DEFAULT_OPTIONS,
         processors: Sequence[LogitsProcessor] = (),
-    ) -> ReplyStream:
+    ) -> "DraftStream":
         """A reply under a steering; its `reply` is a `SteeredReply` with the trace.
 
         `processors` see the reply's tokens and the steered logits; grammars come last.
         """
         plan = self._plan(messages, steering, options, tuple(processors))
-        return ReplyStream(self._write(plan, options))
+        draft = Draft(self.name, plan)
+        return DraftStream(self._write(plan, options, draft), draft)
 
     def steering_for(self, plan: PersonaPlan) -> Steering:
         """A persona's plan as a steering: `persona.compile(model, question)` asks for it."""
@@ -246,25 +248,24 @@ class LocalChatModel(ChatModel):
             messages = with_instruction(messages, branch.instruction)
         return RowPrompt(tuple(self._fitting(messages)), branch.adapter)
 
-    def _write(self, plan: Plan, options: ReplyOptions) -> Generator[str, None, Reply]:
+    def _write(self, plan: Plan, options: ReplyOptions, draft: "Draft") -> Generator[str, None, Reply]:
         pieces, stops = self.codec.pieces(), StopStrings(options.stop)
-        text: list[str] = []
-        traces: list[TokenTrace] = []
         finish: Finish = "length"
-        written, cut = 0, False
+        cut = False
         with self._busy:
             decoding = Decoding(self._models, plan, self._shown)
+        draft.decoding = decoding
         with closing(self._locked(decoding)) as steps:
             for step in steps:
                 if step.trace is not None:
-                    traces.append(step.trace)
+                    draft.traces.append(step.trace)
                 if step.ended:
                     finish = "stop"
                     break
-                written += 1
+                draft.tokens += 1
                 piece = stops.push(pieces.push(step.token))
                 if piece:
-                    text.append(piece)
+                    draft.pieces.append(piece)
                     try:
                         yield piece
                     except CutShort:
@@ -278,21 +279,9 @@ class LocalChatModel(ChatModel):
         if not (stops.hit or cut):
             rest = stops.push(pieces.flush()) + stops.flush()
             if rest:
-                text.append(rest)
+                draft.pieces.append(rest)
                 yield rest
-        counts = decoding.counts
-        prompt = len(plan.prompts[BASE][1].ids) if BASE in plan.prompts else 0
-        usage = Usage(prompt_tokens=prompt, completion_tokens=written, reused_tokens=counts.reused)
-        trace = None
-        if plan.steering is not None:
-            trace = Trace(
-                steering=plan.steering.name,
-                model=self.name,
-                tokens=tuple(traces),
-                forwards=counts.forwards,
-                rows=counts.rows,
-            )
-        return SteeredReply(text="".join(text), finish=finish, usage=usage, trace=trace)
+        return draft.reply(finish)
 
     def _locked(self, decoding: Decoding) -> Generator[Step, None, None]:
         """The steps, each computed alone, unless the rows know how to share; between them others may compute
@@ -311,6 +300,45 @@ class LocalChatModel(ChatModel):
 
     def _shown(self, ids: Sequence[int]) -> str:
         return self.codec.token_text(ids[0]) if len(ids) == 1 else self.codec.decode(ids)
+
+
+@dataclass
+class Draft:
+    """A reply as far as it is written."""
+
+    model: str
+    plan: Plan
+    decoding: Decoding | None = None  # None until the prompt has been read
+    pieces: list[str] = field(default_factory=list)
+    traces: list[TokenTrace] = field(default_factory=list)
+    tokens: int = 0
+
+    def reply(self, finish: Finish = "length") -> SteeredReply:
+        counts = self.decoding.counts if self.decoding is not None else RowCounts()
+        prompts = self.plan.prompts
+        usage = Usage(
+            prompt_tokens=len(prompts[BASE][1].ids) if BASE in prompts else 0,
+            completion_tokens=self.tokens,
+            reused_tokens=counts.reused,
+        )
+        trace = None
+        if self.plan.steering is not None:
+            trace = Trace(
+                steering=self.plan.steering.name,
+                model=self.model,
+                tokens=tuple(self.traces),
+                forwards=counts.forwards,
+                rows=counts.rows,
+            )
+        return SteeredReply(text="".join(self.pieces), finish=finish, usage=usage, trace=trace)
+
+
+class DraftStream(ReplyStream):
+    """A stream that can be looked at while it is written."""
+
+    def __init__(self, pieces: Generator[str, None, Reply], draft: Draft) -> None:
+        super().__init__(pieces)
+        self.draft = draft
 
 
 def with_instruction(messages: Sequence[dict[str, str]], instruction: str) -> list[dict[str, str]]:
