@@ -12,13 +12,25 @@ from mnemon.agent.server.tokens import Token, TokenFile, is_loopback
 if TYPE_CHECKING:
     from mnemon.agent.server.app import Door, create_app
     from mnemon.agent.server.running import serve, serving
+    from mnemon.agent.server.workers import serve_many
 
-__all__ = ["Door", "Limits", "Token", "TokenFile", "create_app", "is_loopback", "serve", "serving"]
+__all__ = [
+    "Door",
+    "Limits",
+    "Token",
+    "TokenFile",
+    "create_app",
+    "is_loopback",
+    "serve",
+    "serve_many",
+    "serving",
+]
 
 _LAZY = {
     "Door": "mnemon.agent.server.app",
     "create_app": "mnemon.agent.server.app",
     "serve": "mnemon.agent.server.running",
+    "serve_many": "mnemon.agent.server.workers",
     "serving": "mnemon.agent.server.running",
 }
 _OURS_TO_ASK_FOR = ("fastapi", "uvicorn", "prometheus_client", "starlette")

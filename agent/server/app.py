@@ -63,9 +63,10 @@ def create_app(
     embedder: Embedder | None = None,
     limits: Limits | None = None,
     page: Path = PAGE,
+    worker: int | None = None,
 ) -> FastAPI:
     """An ASGI application over one memory and one model. It ends every reply before it ends; closing the
-    memory is its caller's."""
+    memory is its caller's. `worker`: which of several it is; `/health` says so."""
     limits = limits or Limits()
     measured = Meters()
 
@@ -97,7 +98,7 @@ def create_app(
     app.include_router(chat_api.router)
     app.include_router(memory_api.router)
     app.include_router(profile_api.router)
-    _add_watching(app)
+    _add_watching(app, worker)
     answer_errors(app)
     names = None if door.required else frozenset({*LOCAL_NAMES, *(host.lower() for host in door.hosts)})
     app.add_middleware(Guard, limits=limits, meters=measured, hosts=names, origins=door.origins)
@@ -117,11 +118,13 @@ def _tidy(memory: Memory, user: str) -> None:
     memory.consolidate_soon(user).add_done_callback(done)
 
 
-def _add_watching(app: FastAPI) -> None:
+def _add_watching(app: FastAPI, worker: int | None) -> None:
+    which = {} if worker is None else {"worker": str(worker)}
+
     @app.get("/health", tags=["About"], response_model=dict[str, str])
     async def health() -> Response:
         """Whether the server answers. Needs no token, and says nothing of anybody."""
-        return Json({"status": "ok", "version": mnemon.__version__})
+        return Json({"status": "ok", "version": mnemon.__version__, **which})
 
     @app.get(
         "/metrics",

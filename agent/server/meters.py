@@ -1,9 +1,17 @@
-"""What Prometheus is told: how many, how long, how full. Never who, and never a word that was said."""
+"""What Prometheus is told: how many, how long, how full. Never who, and never a word that was said.
+
+Where several workers serve, each writes its numbers to a folder that all of them read: whichever is asked
+tells the sum.
+"""
+
+import os
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's variable, read when it is imported
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
@@ -36,14 +44,25 @@ class Meters:
             "mnemon_tokens", "Tokens that models read and wrote.", ("kind",), registry=self.registry
         )
         self.writing = Gauge(
-            "mnemon_replies_writing", "Replies that are being written.", registry=self.registry
+            "mnemon_replies_writing",
+            "Replies that are being written.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self.waiting = Gauge(
-            "mnemon_replies_waiting", "Replies that wait for their turn.", registry=self.registry
+            "mnemon_replies_waiting",
+            "Replies that wait for their turn.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self.refused = Counter(
             "mnemon_refused", "Requests that were turned away, by reason.", ("code",), registry=self.registry
         )
 
     def page(self) -> bytes:
-        return generate_latest(self.registry)
+        folder = os.environ.get(SHARED_FOLDER)
+        if folder is None:
+            return generate_latest(self.registry)
+        every = CollectorRegistry()
+        MultiProcessCollector(every, path=folder)  # type: ignore[no-untyped-call]
+        return generate_latest(every)

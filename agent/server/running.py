@@ -1,4 +1,6 @@
-"""Serving an application with uvicorn: sockets, slow clients, signals, a stop that loses nothing."""
+"""Serving an application with uvicorn: sockets, slow clients, signals, a stop that loses nothing.
+
+One process; `workers` starts several behind one socket."""
 
 import asyncio
 import logging
@@ -6,7 +8,7 @@ import signal
 import socket
 import threading
 from asyncio import TimerHandle, Transport
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from types import FrameType
 from typing import Any, cast
@@ -33,8 +35,8 @@ def serve(
     """Serve until a signal comes. Then no more is taken on, what is being said is said to its end (for
     `grace_seconds`, then it ends where it stands and is kept), and only then this returns. `ready` is called
     with the address once requests are answered; port 0 is any that is free."""
-    with closing(_listen(host, port)) as listening:
-        _Server(app, limits or Limits(), lambda: ready(_address(host, listening))).run(sockets=[listening])
+    with closing(listen(host, port)) as listening:
+        Server(app, limits or Limits(), lambda: ready(address_of(host, listening))).run(sockets=[listening])
 
 
 @contextmanager
@@ -42,9 +44,9 @@ def serving(
     app: FastAPI, *, host: str = "127.0.0.1", port: int = 0, limits: Limits | None = None
 ) -> Iterator[str]:
     """Serve from a thread inside a `with`, and give the address. Leaving it stops as `serve` does."""
-    with closing(_listen(host, port)) as listening:
+    with closing(listen(host, port)) as listening:
         started = threading.Event()
-        server = _Server(app, limits or Limits(), started.set)
+        server = Server(app, limits or Limits(), started.set)
 
         def run() -> None:
             try:
@@ -56,18 +58,18 @@ def serving(
         thread.start()
         started.wait()
         try:
-            yield _address(host, listening)
+            yield address_of(host, listening)
         finally:
             server.should_exit = True
             thread.join()
 
 
-def _address(host: str, listening: socket.socket) -> str:
+def address_of(host: str, listening: socket.socket) -> str:
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{listening.getsockname()[1]}"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     listening: socket.socket | None = None
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -85,11 +87,18 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn's, with a stop in our order: the door is closed first, and slow replies are ended before
     anything is cut off. A second signal ends the replies at once; they are kept as far as they came."""
 
-    def __init__(self, app: FastAPI, limits: Limits, ready: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        limits: Limits,
+        ready: Callable[[], object],
+        *,
+        signals: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -104,7 +113,7 @@ class _Server(uvicorn.Server):
             )
         )
         self._desk: Desk = app.state.desk
-        self._limits, self._ready = limits, ready
+        self._limits, self._ready, self._signals = limits, ready, signals
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @contextmanager
@@ -113,7 +122,7 @@ class _Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
+        before = {one: signal.signal(one, self.handle_exit) for one in self._signals}
         try:
             yield
         finally:
