@@ -30,6 +30,7 @@ _FRAME = re.compile(
 
 
 def subject(text: str) -> str:
-    """The question without its frame; the question itself where nothing else is left."""
-    left = " ".join(_FRAME.sub(" ", text).split()).strip(" ,.;:?!")
-    return left if len(left.split()) >= 2 else text
+    """The question without its frame; the question itself where it has none, or nothing else is left."""
+    left, frames = _FRAME.subn(" ", text)
+    left = " ".join(left.split()).strip(" ,.;:?!")
+    return left if frames and len(left.split()) >= 2 else text

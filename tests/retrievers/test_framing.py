@@ -17,7 +17,7 @@ ROLES = ["user", "assistant"]
         ),
         ("Give me a summary of the move to Porto.", "Give me the move to Porto"),
         ("Could you remind me about the vet's advice?", "the vet's advice"),
-        ("Where does my sister live?", "Where does my sister live"),
+        ("Where does my sister live?", "Where does my sister live?"),  # one text, embedded once
         ("please?", "please?"),  # nothing else is left
         ("", ""),
     ],
