@@ -1,29 +1,60 @@
 """Does contrasting with and without the memories make the model say what it was told?
 
     python benchmarks/grounding_gain.py [--memories 1,3,6] [--questions 200] [--lam 1] [--epsilon E] [--json]
+    python benchmarks/grounding_gain.py --locomo LOCOMO.json [--out rows.jsonl]
 
-Fifty facts of a made-up person, four ways to ask for each: 200 questions, right when the reply contains the
-answer. They are written for this file and nothing is tuned on them: λ = 1 and plausibility 0.1 were fixed
-before, on twelve other questions. Prints accuracy with and without grounding, the gain with a 95 % interval
-(bootstrap over facts, because four ways to ask for one fact are not independent) and a paired sign test.
+Without --locomo: fifty facts of a made-up person, four ways to ask for each, right when the reply contains
+the answer. They are written for this file; λ = 1 and plausibility 0.1 were fixed before, on twelve others.
+
+With --locomo: questions of its categories 1 to 4, as many from each conversation, drawn by --seed. In context
+is what `Memory.recall` gives, whether it holds the evidence or not; the prompt is `mnemon eval`'s. Scores are
+the official F1, and the share of the answer's parts that the reply contains word by word.
+
+Prints both forms' means, the difference with a 95 % interval (bootstrap over facts or conversations, because
+questions about one are not independent) and the p of a permutation test over the same. Rows that --out
+already holds are not run again.
 """
 
 import argparse
 import json
-import math
 import random
 import re
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import numpy as np
-from many_replies import SteeringFor, Written, mean, write_all
+from many_replies import SteeringFor, mean, write_all
 
 from mnemon.agent import LocalChatModel, Message
 from mnemon.agent.decoding import Branch, Steering, grounding
+from mnemon.evals import Case, Context, Opening
+from mnemon.evals.locomo import LoCoMo
+from mnemon.evals.metrics import locomo as official
+from mnemon.evals.reader import ModelReader
+from mnemon.evals.stats import paired_test
+from mnemon.evals.systems import Equipment, open_system
+from mnemon.retrievers import CachedEmbedder, SentenceEmbedder
+from mnemon.retrievers.embedding_cache import SqliteCache
+from mnemon.settings import load_settings
 
 TOGETHER = 25  # replies in one batch
+TOKENS = 24
 HELPER = "You are a helpful assistant."
 ASKING = ("{q}", "Remind me: {q}", "I forgot something. {q}", "{q} Answer in one short sentence.")
+
+Row = dict[str, Any]
+Steered = Callable[[Sequence["Asked"]], SteeringFor | None]
+
+
+class Asked(NamedTuple):
+    """One question with what was found for it; `scores` says what a reply is worth."""
+
+    id: str
+    cluster: str  # questions about one fact or conversation are not independent
+    told: list[Message]
+    bare: list[Message]  # the same without the memories
+    scores: Callable[[str], dict[str, float]]
+    evidence: bool = True  # whether what answers it is among the memories
 
 
 class Fact(NamedTuple):
@@ -94,111 +125,179 @@ def conversation(system: str, question: str) -> list[Message]:
     return [{"role": "system", "content": system}, {"role": "user", "content": question}]
 
 
-def told(memories: list[str]) -> str:
+def told(memories: Sequence[str]) -> str:
     return HELPER + " The user told you:\n" + "\n".join(f"- {memory}" for memory in memories)
 
 
-def cases(count: int, memories: int) -> list[tuple[Fact, str, list[str]]]:
+def own_questions(count: int, memories: int) -> list[Asked]:
     dice = random.Random(0)
     made = []
-    for fact_ in FACTS:
-        for asking in ASKING:
+    for place, fact_ in enumerate(FACTS):
+        for way, asking in enumerate(ASKING):
             others = dice.sample([f.memory for f in FACTS if f is not fact_], memories - 1)
             known = [fact_.memory, *others]
             dice.shuffle(known)
-            made.append((fact_, asking.format(q=fact_.question), known))
+            question = asking.format(q=fact_.question)
+            asked = Asked(
+                id=f"{place}/{way}",
+                cluster=f"fact {place}",
+                told=conversation(told(known), question),
+                bare=conversation(HELPER, question),
+                scores=says(fact_.answers),
+            )
+            made.append(asked)
     return dice.sample(made, min(count, len(made)))
 
 
-def sign_test(better: int, worse: int) -> float:
-    """Two-sided probability of a split at least this uneven by chance."""
-    n, k = better + worse, max(better, worse)
-    if n == 0:
-        return 1.0
-    return min(1.0, 2 * sum(math.comb(n, i) for i in range(k, n + 1)) / 2**n)
+def says(answers: Sequence[str]) -> Callable[[str], dict[str, float]]:
+    def scores(reply: str) -> dict[str, float]:
+        return {"right": float(any(re.search(rf"\b{answer}", reply.lower()) for answer in answers))}
+
+    return scores
 
 
-def answered(
-    model: LocalChatModel, batch: list[tuple[Fact, str, list[str]]], steering: SteeringFor | None
-) -> list[Written]:
-    conversations = [conversation(told(memories), question) for _, question, memories in batch]
-    return write_all(model, conversations, steering, max_tokens=20)
+class LoCoMoQuestions:
+    """A fixed sample of LoCoMo's questions, with what memory recalls for each."""
+
+    def __init__(self, file: Path, count: int, seed: int, model: LocalChatModel) -> None:
+        by_conversation: dict[str, list[Case]] = {}
+        for case in LoCoMo(Opening(path=file, mode="qa")).cases():
+            if case.headline:  # categories 1 to 4
+                by_conversation.setdefault(case.cluster, []).append(case)
+        dice, each = random.Random(seed), -(-count // len(by_conversation))
+        self._cases = {
+            name: dice.sample(cases, min(each, len(cases))) for name, cases in by_conversation.items()
+        }
+        self._reader = ModelReader(model=model, context_tokens=1500, count=model.count_tokens)
+
+    def asked(self, depths: Sequence[int]) -> dict[int, list[Asked]]:
+        """By number of memories. Each conversation is told to memory once."""
+        cache = SqliteCache(load_settings().home / "cache" / "eval-embeddings.sqlite")
+        system = open_system("mnemon", Equipment(embedder=lambda: CachedEmbedder(SentenceEmbedder(), cache)))
+        found: dict[int, list[Asked]] = {k: [] for k in depths}
+        for cases in self._cases.values():
+            history = cases[0].history
+            system.begin(history.id, units=("turn",))
+            system.ingest(history.sessions)
+            for k in depths:
+                for case in cases:
+                    turns = system.recall(case.question, k=k)
+                    found[k].append(self._put(case, {turn.id for turn in turns}))
+        system.close()
+        return found
+
+    def _put(self, case: Case, recalled: set[str]) -> Asked:
+        turns = [turn for session in case.history.sessions for turn in session.turns if turn.id in recalled]
+        return Asked(
+            id=case.id,
+            cluster=case.cluster,
+            told=self._reader.messages(case.question, Context(tuple(turns))),
+            bare=self._reader.messages(case.question, Context(())),
+            scores=agrees(case.gold.answers[0], int(case.gold.kind)),
+            evidence=set(official.clean_evidence(case.gold.ids)) <= recalled,
+        )
 
 
-def contrast(batch: list[tuple[Fact, str, list[str]]], lam: float, epsilon: float | None) -> SteeringFor:
+def agrees(answer: str, category: int) -> Callable[[str], dict[str, float]]:
+    wanted = answer.split(";")[0] if category == 3 else answer  # as the official F1 has it
+    parts = [f" {official.normalise(part)} " for part in wanted.split(",")]
+
+    def scores(reply: str) -> dict[str, float]:
+        said = f" {official.normalise(reply)} "
+        return {
+            "F1": official.answer_score(reply, answer, category=category),
+            "contains": mean([float(part in said) for part in parts]),
+        }
+
+    return scores
+
+
+def contrast(batch: Sequence[Asked], lam: float, epsilon: float | None) -> SteeringFor:
     def steering(place: int) -> Steering:
-        bare = Branch(name="bare", messages=tuple(conversation(HELPER, batch[place][1])))
+        bare = Branch(name="bare", messages=tuple(batch[place].bare))
         return grounding(bare, lam=lam, epsilon=epsilon)
 
     return steering
+
+
+class Rows:
+    """Replies by name, kept in a file so that a run that was cut short can go on."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        lines = file.read_text(encoding="utf-8").splitlines() if file is not None and file.exists() else []
+        self._known: dict[str, Row] = {row["name"]: row for row in map(json.loads, lines)}
+
+    def get(self, model: LocalChatModel, asked: Sequence[Asked], form: str, steered: Steered) -> list[Row]:
+        missing = [one for one in asked if f"{form}/{one.id}" not in self._known]
+        for start in range(0, len(missing), TOGETHER):
+            batch = missing[start : start + TOGETHER]
+            replies = write_all(model, [one.told for one in batch], steered(batch), max_tokens=TOKENS)
+            for one, reply in zip(batch, replies, strict=True):
+                self._keep({"name": f"{form}/{one.id}", "reply": reply.text.strip(), "kl": mean(reply.kl)})
+        return [self._known[f"{form}/{one.id}"] for one in asked]
+
+    def _keep(self, row: Row) -> None:
+        self._known[row["name"]] = row
+        if self._file is not None:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def compared(asked: Sequence[Asked], plain: Sequence[Row], grounded: Sequence[Row]) -> list[Row]:
+    """One line for each score, over all questions and over those whose evidence is in context."""
+    kl = mean([row["kl"] for row in grounded])
+    lines: list[Row] = []
+    for among in ("all", "evidence in context"):
+        places = [i for i, one in enumerate(asked) if one.evidence or among == "all"]
+        if not places or (among != "all" and len(places) == len(asked)):
+            continue
+        both = [[asked[i].scores(rows[i]["reply"]) for i in places] for rows in (plain, grounded)]
+        for score in both[0][0]:
+            first, second = ([one[score] for one in form] for form in both)
+            test = paired_test(first, second, [asked[i].cluster for i in places])
+            lines.append({"questions": among, "score": score, "kl per token": kl, **test._asdict()})
+    return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--memories", default="1,3,6", help="how many are in context; several with commas")
     parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--locomo", type=Path, help="LoCoMo's file, to ask its questions instead of our own")
+    parser.add_argument("--seed", type=int, default=0, help="draws LoCoMo's questions")
     parser.add_argument("--lam", type=float, default=1.0)
     parser.add_argument("--epsilon", type=float, default=None, help="a divergence budget instead of --lam")
     parser.add_argument("--model", default="default")
+    parser.add_argument("--out", type=Path, help="where replies are kept, and taken from")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     model = LocalChatModel.open(given.model)
-    for memories in map(int, given.memories.split(",")):
-        asked = cases(given.questions, memories)
-        right: dict[str, list[bool]] = {"plain": [], "grounded": []}
-        kl: list[float] = []
-        for start in range(0, len(asked), TOGETHER):
-            batch = asked[start : start + TOGETHER]
-            steered = answered(model, batch, contrast(batch, given.lam, given.epsilon))
-            kl += [mean(reply.kl) for reply in steered]
-            for name, replies in (("plain", answered(model, batch, None)), ("grounded", steered)):
-                right[name] += [
-                    any(re.search(rf"\b{answer}", reply.text.lower()) for answer in known.answers)
-                    for (known, _, _), reply in zip(batch, replies, strict=True)
-                ]
-        report = summed(right, kl, memories, [known.memory for known, _, _ in asked])
-        print(json.dumps(report) if given.json else shown(report), flush=True)
+    depths = [int(k) for k in given.memories.split(",")]
+    if given.locomo is None:
+        asked = {k: own_questions(given.questions, k) for k in depths}
+    else:
+        asked = LoCoMoQuestions(given.locomo, given.questions, given.seed, model).asked(depths)
+    rows, source = Rows(given.out), "own" if given.locomo is None else "locomo"
+    strength = f"λ = {given.lam}" if given.epsilon is None else f"ε = {given.epsilon}"
+    for k in depths:
+        plain = rows.get(model, asked[k], f"{source}/{k}/plain", lambda _: None)
+        grounded = rows.get(
+            model, asked[k], f"{source}/{k}/{strength}", lambda b: contrast(b, given.lam, given.epsilon)
+        )
+        for line in compared(asked[k], plain, grounded):
+            line = {"memories": k, **line}
+            print(json.dumps(line) if given.json else shown(line), flush=True)
 
 
-def summed(
-    right: dict[str, list[bool]], kl: list[float], memories: int, facts: list[str]
-) -> dict[str, float]:
-    pairs = list(zip(right["plain"], right["grounded"], strict=True))
-    better, worse = pairs.count((False, True)), pairs.count((True, False))
-    low, high = gain_interval(pairs, facts)
-    return {
-        "memories": memories,
-        "questions": len(pairs),
-        "plain": sum(right["plain"]) / len(pairs),
-        "grounded": sum(right["grounded"]) / len(pairs),
-        "gain low": low,
-        "gain high": high,
-        "gained": better,
-        "lost": worse,
-        "p": sign_test(better, worse),
-        "kl_per_token": sum(kl) / len(kl),
-    }
-
-
-def gain_interval(pairs: list[tuple[bool, bool]], facts: list[str]) -> tuple[float, float]:
-    by_fact: dict[str, list[int]] = {}
-    for (plain, grounded), name in zip(pairs, facts, strict=True):
-        by_fact.setdefault(name, []).append(int(grounded) - int(plain))
-    sums = np.array([sum(gains) for gains in by_fact.values()])
-    sizes = np.array([len(gains) for gains in by_fact.values()])
-    drawn = np.random.default_rng(0).integers(0, len(sums), (10_000, len(sums)))
-    gains = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = np.percentile(gains, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def shown(report: dict[str, float]) -> str:
+def shown(line: Row) -> str:
+    gain = line["difference"]
     return (
-        f"{report['questions']} questions, {report['memories']} memories in context: "
-        f"plain {report['plain']:.3f}, grounded {report['grounded']:.3f} "
-        f"(gain [{report['gain low']:+.3f}, {report['gain high']:+.3f}], "
-        f"+{report['gained']} −{report['lost']}, sign test p = {report['p']:.2g}; "
-        f"KL {report['kl_per_token']:.2f} nats per token)"
+        f"{line['memories']} memories, {line['questions']} ({line['n']}), {line['score']}: "
+        f"plain {line['first']:.3f}, grounded {line['second']:.3f} "
+        f"({gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}], +{line['wins']} −{line['losses']}, "
+        f"p = {line['p_cluster']:.2g} by {line['clusters']} clusters, {line['p_item']:.2g} by question; "
+        f"KL {line['kl per token']:.2f} nats per token)"
     )
 
 
