@@ -4,20 +4,16 @@ The end of a reply (its `finish_reason`) is sent when the turn is on the disk, n
 seen finished is kept, whatever happens next. A client that goes away ends its reply; what was said is kept.
 """
 
-import asyncio
 import base64
-import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from mnemon.agent.assistant import AssistantReply
 from mnemon.agent.seams import ChatModel
@@ -30,19 +26,15 @@ from mnemon.agent.server.chat_schema import (
     ModelCard,
     ModelList,
 )
-from mnemon.agent.server.desk import Desk, Happening, Turn
-from mnemon.agent.server.refusals import ErrorBody, Refusal, body_of
+from mnemon.agent.server.desk import Desk, Happening
+from mnemon.agent.server.refusals import ErrorBody, Refusal
 from mnemon.agent.server.replying import Answer, Asked, Assistants, explanation, thread_of
-from mnemon.agent.server.wire import Json, written
+from mnemon.agent.server.streams import PULSE, EventStream, until_gone
+from mnemon.agent.server.wire import Json
 from mnemon.memory import Memory, Person
 from mnemon.retrievers import Embedder
 
 OURS = ("default", "mnemon")  # names that always mean the model that is served
-PATIENCE = 5.0  # seconds for which the headers of a stream wait, so that an error can still have its status
-PULSE = 15.0  # seconds of silence after which a comment keeps the connection alive
-SSE = "text/event-stream; charset=utf-8"
-
-_log = logging.getLogger("mnemon.server")
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], responses={"default": {"model": ErrorBody}})
 
@@ -134,8 +126,8 @@ async def chat(asked: ChatRequest, request: Request, may: Asker) -> Response:
     form = _Form(model=door.model.name, thread=thread, explain=asked.explain)
     if asked.stream:
         usage = asked.stream_options is not None and asked.stream_options.include_usage
-        return _Stream(turn, form, door.desk, usage=usage)
-    async with _until_gone(request.receive, turn, door.desk):
+        return EventStream(turn, form, door.desk, usage=usage)
+    async with until_gone(request.receive, turn, door.desk):
         events = turn.events(first=PULSE, then=PULSE)
         said = [event["text"] async for event in events if event and event["kind"] == "piece"]
     assert turn.reply is not None
@@ -201,84 +193,6 @@ class _Form:
     def usage(reply: AssistantReply) -> dict[str, int]:
         read, wrote = reply.usage.prompt_tokens, reply.usage.completion_tokens
         return {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote}
-
-
-class _Stream(Response):
-    """A reply as server-sent events. Its headers wait for the first piece, so that a turn that fails at once
-    still answers with its own status; a comment every so often keeps the connection from being given up."""
-
-    media_type = SSE
-
-    def __init__(self, turn: Turn, form: _Form, desk: Desk, *, usage: bool) -> None:
-        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        del self.headers["content-length"]
-        self._turn, self._form, self._desk, self._usage = turn, form, desk, usage
-
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        async with _until_gone(receive, self._turn, self._desk):
-            happenings = self._turn.events(first=PATIENCE, then=PULSE)
-            opening = await _until_it_speaks(happenings)  # a failed turn raises, and is answered as such
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await self._send(send, self._form.chunk({"role": "assistant", "content": ""}))
-            try:
-                for happened in opening:
-                    await self._pass_on(send, happened)
-                async for happened in happenings:
-                    await self._pass_on(send, happened)
-                await self._finish(send)
-            except Exception as error:  # noqa: BLE001  too late for a status: the stream itself must say it
-                _log.error("a reply failed after it had begun", exc_info=error)
-                await self._send(send, body_of(error)[1])
-            finally:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _pass_on(self, send: Send, happened: Happening | None) -> None:
-        if happened is None:
-            await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
-            return
-        chunk = self._form.event(happened)
-        if chunk is not None:
-            await self._send(send, chunk)
-
-    async def _finish(self, send: Send) -> None:
-        reply = self._turn.reply
-        assert reply is not None, "a turn that ended without an error has a reply"
-        await self._send(send, self._form.end(reply))
-        if self._usage:
-            await self._send(send, self._form.count(reply))
-        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": True})
-
-    async def _send(self, send: Send, chunk: Mapping[str, Any]) -> None:
-        body = b"data: " + written(chunk) + b"\n\n"
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-async def _until_it_speaks(happenings: AsyncIterator[Happening | None]) -> list[Happening | None]:
-    """What happens up to the first piece, or until it takes long."""
-    opening: list[Happening | None] = []
-    async for happened in happenings:
-        opening.append(happened)
-        if happened is None or happened["kind"] == "piece":
-            break
-    return opening
-
-
-@asynccontextmanager
-async def _until_gone(receive: Receive, turn: Turn, desk: Desk) -> AsyncIterator[None]:
-    """While a reply is sent, listen for the client's going away; then, or when sending fails, it ends."""
-
-    async def listen() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        desk.leave(turn)
-
-    ear = asyncio.create_task(listen())
-    try:
-        yield
-    finally:
-        ear.cancel()
-        if not turn.done.is_set():
-            desk.leave(turn)
 
 
 def _cards(door: Speaks) -> list[dict[str, Any]]:

@@ -13,9 +13,9 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event as Flag
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-from mnemon.agent.assistant import AssistantReply
+from mnemon.agent.seams import Usage
 from mnemon.agent.server.guard import busy
 from mnemon.agent.server.limits import Limits
 from mnemon.agent.server.meters import Meters
@@ -25,15 +25,26 @@ Happening = Mapping[str, Any]  # an event of the assistant's: "recalled", "piece
 _NOTHING: Happening = {}
 
 
-class Answering(Protocol):
-    """One turn as an assistant goes through it. Made in the thread that runs it."""
+class Told(Protocol):
+    """What a turn ends with."""
+
+    @property
+    def usage(self) -> Usage: ...
+
+
+R = TypeVar("R", bound=Told)
+R_co = TypeVar("R_co", bound=Told, covariant=True)
+
+
+class Answering(Protocol[R_co]):
+    """One turn as it is gone through. Made in the thread that runs it."""
 
     def events(self) -> Iterator[Happening]: ...
 
     def stop(self) -> None: ...
 
     @property
-    def reply(self) -> AssistantReply: ...
+    def reply(self) -> R_co: ...
 
 
 class Withdrawn(Refusal):
@@ -49,17 +60,17 @@ class Withdrawn(Refusal):
         )
 
 
-class Turn:
+class Turn(Generic[R]):
     """One turn at the desk. Iterate it for events; then `reply` is there."""
 
-    def __init__(self, user: str, thread: str, begin: Callable[[], Answering]) -> None:
+    def __init__(self, user: str, thread: str, begin: Callable[[], Answering[R]]) -> None:
         self.user, self.thread = user, thread
-        self.reply: AssistantReply | None = None
+        self.reply: R | None = None
         self.first_piece: float | None = None  # seconds from the asking
         self._asked = time.monotonic()
         self._begin = begin
         self._stop = Flag()
-        self._answering: Answering | None = None
+        self._answering: Answering[R] | None = None
         self._loop = asyncio.get_running_loop()
         self._happened: asyncio.Queue[Happening | BaseException | None] = asyncio.Queue()
         self.done = asyncio.Event()
@@ -115,8 +126,8 @@ class Desk:
     ) -> None:
         self._limits, self._meters = limits, meters
         self._pool = ThreadPoolExecutor(limits.at_once, thread_name_prefix="mnemon-reply")
-        self._waiting: OrderedDict[str, deque[Turn]] = OrderedDict()  # by person, longest unserved first
-        self._running: set[Turn] = set()
+        self._waiting: OrderedDict[str, deque[Turn[Any]]] = OrderedDict()  # by person, longest unserved first
+        self._running: set[Turn[Any]] = set()
         self._quiet = quiet  # called with a person whose conversation has rested for a while
         self._rest: dict[str, asyncio.TimerHandle] = {}
         self._closed = False
@@ -129,7 +140,7 @@ class Desk:
     def running(self) -> int:
         return len(self._running)
 
-    def take(self, user: str, thread: str, begin: Callable[[], Answering]) -> Turn:
+    def take(self, user: str, thread: str, begin: Callable[[], Answering[R]]) -> Turn[R]:
         """Queue a turn, or refuse it."""
         if self._closed:
             raise Refusal(
@@ -158,7 +169,7 @@ class Desk:
             self._start(turn)
         self._count()
 
-    def _fairest(self) -> Turn | None:
+    def _fairest(self) -> Turn[Any] | None:
         """The next turn of the person who waits longest, unless their conversation is being answered."""
         talking = {(turn.user, turn.thread) for turn in self._running}
         for turns in self._waiting.values():
@@ -167,14 +178,14 @@ class Desk:
                     return turn
         return None
 
-    def _take_out(self, turn: Turn) -> None:
+    def _take_out(self, turn: Turn[Any]) -> None:
         turns = self._waiting[turn.user]
         turns.remove(turn)
         self._waiting.move_to_end(turn.user)
         if not turns:
             del self._waiting[turn.user]
 
-    def _start(self, turn: Turn) -> None:
+    def _start(self, turn: Turn[Any]) -> None:
         self._running.add(turn)
         loop = asyncio.get_running_loop()
         late = loop.call_later(self._limits.reply_seconds, turn.stop)
@@ -190,7 +201,7 @@ class Desk:
 
         loop.run_in_executor(self._pool, turn.work).add_done_callback(ended)
 
-    def leave(self, turn: Turn) -> None:
+    def leave(self, turn: Turn[Any]) -> None:
         """The one who asked has gone: a turn that waits is taken out, one that runs ends where it stands."""
         turn.stop()
         turns = self._waiting.get(turn.user)
@@ -227,7 +238,7 @@ class Desk:
             rest.cancel()
         self._pool.shutdown(wait=True)
 
-    def _all(self) -> list[Turn]:
+    def _all(self) -> list[Turn[Any]]:
         return [*self._running, *(turn for turns in self._waiting.values() for turn in turns)]
 
     def _rested(self, user: str) -> None:
@@ -242,7 +253,7 @@ class Desk:
         del self._rest[user]
         self._quiet(user)
 
-    def _note(self, turn: Turn, error: BaseException | None) -> None:
+    def _note(self, turn: Turn[Any], error: BaseException | None) -> None:
         self._meters.replies.labels(_how(turn, error)).inc()
         if turn.first_piece is not None:
             self._meters.first_piece.observe(turn.first_piece)
@@ -255,7 +266,7 @@ class Desk:
         self._meters.waiting.set(self.waiting)
 
 
-def _how(turn: Turn, error: BaseException | None) -> str:
+def _how(turn: Turn[Any], error: BaseException | None) -> str:
     if error is not None:
         return "withdrawn" if isinstance(error, Withdrawn) else "failed"
     return "stopped" if turn.stopped else "whole"
