@@ -11,8 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from mnemon.agent.decoding.heads import HeadCard, RewardHead, fit_bradley_terry, pair_accuracy
+from mnemon.agent.decoding.heads import (
+    DEFAULT_RIDGE,
+    HeadCard,
+    RewardHead,
+    check_ridge,
+    fit_bradley_terry,
+    ordered_rightly,
+    share_right,
+)
 from mnemon.agent.decoding.rows import RowCounts, RowPrompt, TrunkRowModel, causal_mask
 from mnemon.agent.decoding.steering import Floats
 from mnemon.agent.decoding.trunk import KeyValueCache
@@ -22,6 +31,7 @@ from mnemon.errors import DataError, UsageError
 CUTS = (0.25, 0.5, 0.75, 1.0)  # of a reply's tokens
 FEWEST_PAIRS = 10
 OnProgress = Callable[[int, int], None]
+_TURN = "\n\nAssistant:"
 
 
 class Pair(NamedTuple):
@@ -32,61 +42,104 @@ class Pair(NamedTuple):
     rejected: str
 
 
-def read_pairs(file: Path) -> list[Pair]:
-    """Lines of {"prompt": …, "chosen": …, "rejected": …}."""
+class HiddenPairs(NamedTuple):
+    """What a model's last layer holds of both replies at each cut: (pairs, cuts, hidden)."""
+
+    chosen: Floats
+    rejected: Floats
+
+
+def read_pairs(file: Path, *, on_bad: Callable[[DataError], None] | None = None) -> list[Pair]:
+    """Lines of {"prompt": …, "chosen": …, "rejected": …}, or of two whole dialogues as HH-RLHF has them.
+
+    With `on_bad` a line that is no pair is told to it and left out; otherwise it is an error.
+    """
     if not file.is_file():
-        raise DataError(f"{str(file)!r} does not exist; a file of pairs was expected.")
+        raise DataError(f"{str(file)!r} is no file; a file of pairs was expected.")
     pairs = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
-            pair = Pair(entry["prompt"], entry["chosen"], entry["rejected"])
-        except (ValueError, KeyError, TypeError) as e:
-            raise DataError(
-                f"Line {number} of {str(file)!r} is no pair: {type(e).__name__} {e}.",
-                hint='Each line is {"prompt": "...", "chosen": "...", "rejected": "..."}.',
-            ) from e
-        if not all(isinstance(text, str) and text.strip() for text in pair):
-            raise DataError(f"Line {number} of {str(file)!r} has a text that is empty or no string.")
-        pairs.append(pair)
+            pairs.append(_pair(line, f"Line {number} of {str(file)!r}"))
+        except DataError as error:
+            if on_bad is None:
+                raise
+            on_bad(error)
+    if not pairs:
+        raise DataError(f"{str(file)!r} has no pairs.")
     return pairs
+
+
+def _pair(line: bytes, where: str) -> Pair:
+    try:
+        entry = json.loads(line.decode("utf-8"))
+        if "prompt" in entry:
+            pair = Pair(entry["prompt"], entry["chosen"], entry["rejected"])
+        else:
+            pair = _parted(entry["chosen"], entry["rejected"])
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        raise DataError(
+            f"{where} is no pair: {type(e).__name__} {e}.",
+            hint='Each line is {"prompt": "...", "chosen": "...", "rejected": "..."}. Without "prompt" '
+            'they are dialogues that begin alike: "\\n\\nHuman: ...\\n\\nAssistant: ...".',
+        ) from e
+    if not all(isinstance(text, str) and text.strip() for text in pair):
+        raise DataError(f"{where} has a text that is empty or no string.")
+    if pair.chosen == pair.rejected:
+        raise DataError(f"{where} has the same reply twice, which says nothing of what is preferred.")
+    return pair
+
+
+def _parted(chosen: str, rejected: str) -> Pair:
+    """Two dialogues: what they share up to an answer is the prompt, the rest are the replies."""
+    shared = min(len(chosen), len(rejected))
+    shared = next((i for i in range(shared) if chosen[i] != rejected[i]), shared)
+    start = chosen.rfind(_TURN, 0, shared)
+    if start < 0:
+        raise ValueError(f'they share no turn before an answer, "{_TURN.strip()}"')
+    end = start + len(_TURN)
+    return Pair(chosen[:start].strip(), chosen[end:].strip(), rejected[end:].strip())
 
 
 def train_head(
     model: LocalChatModel,
     pairs: Sequence[Pair],
     *,
-    ridge: float = 10.0,
+    ridge: float = DEFAULT_RIDGE,
     held_out: float = 0.2,
     seed: int = 0,
     source: str = "",
     on_progress: OnProgress | None = None,
 ) -> RewardHead:
-    """Fits a head on most pairs and measures it on the rest; pairs of one prompt stay on one side."""
-    if len(pairs) < FEWEST_PAIRS:
-        raise UsageError(f"{len(pairs)} pairs are too few to fit and to test; give {FEWEST_PAIRS} or more.")
-    if not 0 < held_out < 1:
-        raise UsageError(f"held_out={held_out!r} must lie between 0 and 1.")
-    train, test = split_by_prompt(pairs, held_out=held_out, seed=seed)
-    features = []
-    for number, pair in enumerate(pairs):
-        features.append((hidden_at_cuts(model, pair.prompt, pair.chosen),
-                         hidden_at_cuts(model, pair.prompt, pair.rejected)))  # fmt: skip
-        if on_progress is not None:
-            on_progress(number + 1, len(pairs))
-    chosen = np.stack([pair[0] for pair in features])  # (pairs, cuts, hidden)
-    rejected = np.stack([pair[1] for pair in features])
-    size = chosen.shape[-1]
-    weight = fit_bradley_terry(
-        chosen[train].reshape(-1, size), rejected[train].reshape(-1, size), ridge=ridge * len(CUTS)
-    )
-    by_cut = [pair_accuracy(weight, chosen[test, i], rejected[test, i]) for i in range(len(CUTS))]
+    """A head of all pairs. Its card tells how heads did that had not seen the pairs they were tested on."""
+    folds = split_by_prompt(pairs, held_out=held_out, seed=seed)  # before the long part: it may refuse
+    check_ridge(ridge)
+    hidden = hidden_pairs(model, pairs, on_progress=on_progress)
+    return fit_head(hidden, folds, model=model.name, ridge=ridge, seed=seed, source=source)
+
+
+def fit_head(
+    hidden: HiddenPairs,
+    folds: Sequence[Sequence[int]],
+    *,
+    model: str,
+    ridge: float = DEFAULT_RIDGE,
+    seed: int = 0,
+    source: str = "",
+) -> RewardHead:
+    """`folds` are the places of the pairs that are held out together; each is held out once."""
+    every = np.arange(len(hidden.chosen))
+    right = np.zeros((len(every), len(CUTS)))
+    for fold in folds:
+        weight = _fitted(hidden, np.setdiff1d(every, fold), ridge)
+        right[list(fold)] = ordered_rightly(weight, hidden.chosen[list(fold)], hidden.rejected[list(fold)])
+    tested = np.concatenate([np.asarray(fold, dtype=int) for fold in folds])
+    by_cut = [share_right(right[tested, cut]) for cut in range(len(CUTS))]
     card = HeadCard(
-        model=model.name,
-        pairs=len(train),
-        held_out_pairs=len(test),
+        model=model,
+        pairs=len(every),
+        held_out_pairs=len(tested),
         accuracy=by_cut[-1][0],
         accuracy_stderr=by_cut[-1][1],
         accuracy_by_prefix={f"{cut:.0%}": accuracy for cut, (accuracy, _) in zip(CUTS, by_cut, strict=True)},
@@ -94,19 +147,41 @@ def train_head(
         seed=seed,
         source=source,
     )
-    return RewardHead(weight, card)
+    return RewardHead(_fitted(hidden, every, ridge), card)
 
 
-def split_by_prompt(pairs: Sequence[Pair], *, held_out: float, seed: int) -> tuple[list[int], list[int]]:
-    """Places of the pairs to fit and to test on."""
+def _fitted(hidden: HiddenPairs, places: NDArray[np.intp], ridge: float) -> Floats:
+    size = hidden.chosen.shape[-1]
+    chosen, rejected = (part[places].reshape(-1, size) for part in hidden)
+    return fit_bradley_terry(chosen, rejected, ridge=ridge * len(CUTS))
+
+
+def split_by_prompt(pairs: Sequence[Pair], *, held_out: float, seed: int) -> list[list[int]]:
+    """Folds of about `held_out` of the prompts each: the places of their pairs."""
+    if len(pairs) < FEWEST_PAIRS:
+        raise UsageError(f"{len(pairs)} pairs are too few to fit and to test; give {FEWEST_PAIRS} or more.")
+    if not 0 < held_out <= 0.5:
+        raise UsageError(f"held_out={held_out!r} must be above 0 and at most 0.5.")
     prompts = sorted({pair.prompt for pair in pairs})
     if len(prompts) < 2:
         raise UsageError("All pairs have the same prompt, so none can be held out fairly.")
     order = np.random.default_rng(seed).permutation(len(prompts))
-    count = min(len(prompts) - 1, max(1, round(held_out * len(prompts))))
-    kept_back = {prompts[i] for i in order[:count]}
-    test = [i for i, pair in enumerate(pairs) if pair.prompt in kept_back]
-    return [i for i in range(len(pairs)) if i not in set(test)], test
+    count = min(len(prompts), round(1 / held_out))
+    fold_of = {prompts[place]: number % count for number, place in enumerate(order)}
+    return [[i for i, pair in enumerate(pairs) if fold_of[pair.prompt] == fold] for fold in range(count)]
+
+
+def hidden_pairs(
+    model: LocalChatModel, pairs: Sequence[Pair], *, on_progress: OnProgress | None = None
+) -> HiddenPairs:
+    """Reads all pairs with the model: the long part."""
+    both = []
+    for number, pair in enumerate(pairs, start=1):
+        both.append([hidden_at_cuts(model, pair.prompt, reply) for reply in (pair.chosen, pair.rejected)])
+        if on_progress is not None:
+            on_progress(number, len(pairs))
+    stacked = np.array(both)  # (pairs, 2, cuts, hidden)
+    return HiddenPairs(stacked[:, 0], stacked[:, 1])
 
 
 @torch.inference_mode()

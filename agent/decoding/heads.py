@@ -5,6 +5,7 @@ states it was fitted on. Knows vectors; reading texts is `mnemon.agent.reward_tr
 """
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -14,11 +15,15 @@ from mnemon.agent.decoding.steering import Floats, StepView
 from mnemon.errors import DataError, UsageError
 
 _NEWTON_STEPS = 50
+DEFAULT_RIDGE = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadCard:
-    """What a head is, and how well it does on pairs that it did not see, by how much of a reply it reads."""
+    """What a head is, and how well it does on pairs that it did not see, by how much of a reply it reads.
+
+    Pairs are held out by turns: the accuracy is of heads fitted in the same way on all the others.
+    """
 
     model: str
     pairs: int
@@ -52,8 +57,8 @@ class RewardHead:
     def save(self, file: Path) -> None:
         from safetensors.numpy import save_file
 
-        file.parent.mkdir(parents=True, exist_ok=True)
         card = json.dumps(asdict(self.card), ensure_ascii=False)
+        check_writable(file)
         save_file({"weight": self.weight}, file, metadata={"kind": "mnemon-reward-head", "card": card})
 
     @classmethod
@@ -72,6 +77,18 @@ class RewardHead:
                 return cls(tensors.get_tensor("weight"), HeadCard(**json.loads(metadata["card"])))
         except (SafetensorError, KeyError, TypeError, ValueError) as e:
             raise DataError(f"{str(file)!r} is damaged: {e}.", hint="Train the head again.") from e
+
+
+def check_writable(file: Path) -> None:
+    """Refuses a place where no head can be kept; asked before the pairs are read, too."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise UsageError(f"No head can be written to {str(file)!r}: {e.strerror}.") from e
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise UsageError(
+            f"No head can be written to {str(file)!r}.", hint="Name a file in a folder of yours: --out FILE"
+        )
 
 
 def check_head(reward: object, *, model: str, hidden: int) -> None:
@@ -93,6 +110,7 @@ def fit_bradley_terry(chosen: Floats, rejected: Floats, *, ridge: float = 1.0) -
     chosen, rejected: (pairs, hidden). The penalty is on features scaled to unit spread, because hidden states
     differ a thousandfold in scale from one unit to the next.
     """
+    check_ridge(ridge)
     if len(chosen) != len(rejected) or not len(chosen):
         raise UsageError(f"{len(chosen)} chosen and {len(rejected)} rejected vectors are no pairs.")
     scale = np.concatenate([chosen, rejected]).std(axis=0)
@@ -111,9 +129,21 @@ def fit_bradley_terry(chosen: Floats, rejected: Floats, *, ridge: float = 1.0) -
     return fitted
 
 
-def pair_accuracy(weight: Floats, chosen: Floats, rejected: Floats) -> tuple[float, float]:
-    """Share of pairs that the head orders rightly (a tie is half), and its standard error."""
+def check_ridge(ridge: float) -> None:
+    if not ridge > 0:
+        raise UsageError(f"ridge={ridge!r} must be above 0: it keeps weights finite where pairs are few.")
+
+
+def ordered_rightly(weight: Floats, chosen: Floats, rejected: Floats) -> Floats:
+    """Per pair 1 where the head prefers the chosen one, 0 where it does not, ½ for a tie."""
     margin = (chosen - rejected) @ weight
-    right = (margin > 0) + 0.5 * (margin == 0)
-    mean = float(right.mean())
-    return mean, float(np.sqrt(mean * (1 - mean) / len(right)))
+    right: Floats = (margin > 0) + 0.5 * (margin == 0)
+    return right
+
+
+def share_right(right: Floats) -> tuple[float, float]:
+    """Share of pairs ordered rightly, and its standard error with two pairs of each kind added
+    (Agresti and Coull 1998), which is not 0 where all of a few pairs are right."""
+    n = len(right)
+    likely = (float(right.sum()) + 2) / (n + 4)
+    return float(right.mean()), float(np.sqrt(likely * (1 - likely) / (n + 4)))

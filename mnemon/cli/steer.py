@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from mnemon.agent.decoding.steering import LambdaPolicy
 
 
+HEAD_READS = 10  # likeliest tokens that a reward head chooses among
+
+
 def register(app: typer.Typer) -> None:
     app.command("steer")(steer)
 
@@ -30,6 +33,10 @@ def steer(
         list[str] | None,
         typer.Option("--trait", help="A trait that can be counted: 'short sentences', plain, brief, ..."),
     ] = None,
+    heads: Annotated[
+        list[Path] | None,
+        typer.Option("--head", help="A reward head from `mnemon reward train`; may be repeated."),
+    ] = None,
     epsilon: Annotated[float, typer.Option(help="Divergence allowed per token, in nats.")] = 0.2,
     max_tokens: Annotated[int, typer.Option(help="The longest reply.")] = 120,
     table: Annotated[bool, typer.Option("--table", help="Show a line for every token.")] = False,
@@ -47,7 +54,7 @@ def steer(
     from mnemon.settings import load_settings
 
     policy = ReplyBudget(epsilon)
-    terms = _contrasts(towards or [], away_from or [], traits or [])
+    terms = _terms(towards or [], away_from or [], traits or [], heads or [])
     settings = load_settings(model=model, device=device, engine=engine)
     local = LocalChatModel.open(settings.model, device=settings.device, engine=settings.engine)
     steering = _steering(terms, traits or [], local.codec.end_ids, policy)
@@ -59,12 +66,13 @@ def steer(
     emit(trace.to_dict(), as_json=as_json, human=lambda _: console().print(terminal_view(trace, table=table)))
 
 
-def _contrasts(towards: list[str], away_from: list[str], traits: list[str]) -> "list[Term]":
-    from mnemon.agent.decoding import Term, attribute
+def _terms(towards: list[str], away_from: list[str], traits: list[str], heads: list[Path]) -> "list[Term]":
+    """Traits in words and learnt heads; rules wait for the model."""
+    from mnemon.agent.decoding import RewardHead, Term, attribute
     from mnemon.agent.decoding.traits import check_traits
     from mnemon.errors import UsageError
 
-    if not towards and not traits:
+    if not towards and not traits and not heads:
         raise UsageError(
             "There is nothing to steer towards.",
             hint="Give --trait brief, or --towards 'Answer in one sentence.'",
@@ -73,18 +81,22 @@ def _contrasts(towards: list[str], away_from: list[str], traits: list[str]) -> "
     if len(away_from) > len(towards):
         raise UsageError(f"{len(away_from)} opposites were given for {len(towards)} traits in words.")
     opposites = [*away_from, *[None] * (len(towards) - len(away_from))]
-    return [
+    contrasts = [
         Term(name=told, reward=attribute(told, told, opposite=opposite))
         for told, opposite in zip(towards, opposites, strict=True)
     ]
+    return contrasts + [Term(name=file.stem, reward=RewardHead.load(file)) for file in heads]
 
 
 def _steering(
     terms: "list[Term]", traits: list[str], end_ids: frozenset[int], policy: "LambdaPolicy"
 ) -> "Steering":
-    from mnemon.agent.decoding import budgeted
+    from mnemon.agent.decoding import RewardHead, budgeted
     from mnemon.agent.decoding.presets import on_topic
     from mnemon.agent.decoding.traits import trait
 
     rules = [term for name in traits for term in trait(name, end_ids=end_ids)]
-    return budgeted([*terms, *rules, *([on_topic()] if rules else [])], policy=policy)
+    heads = any(isinstance(term.reward, RewardHead) for term in terms)
+    topic = [on_topic()] if rules or heads else []
+    # Each candidate that a head reads costs a column of the step.
+    return budgeted([*terms, *rules, *topic], policy=policy, top=HEAD_READS if heads else 64)

@@ -8,13 +8,21 @@ import pytest
 
 from mnemon.agent import ReplyOptions
 from mnemon.agent.decoding import presets
-from mnemon.agent.decoding.heads import HeadCard, RewardHead, fit_bradley_terry, pair_accuracy
+from mnemon.agent.decoding.heads import (
+    HeadCard,
+    RewardHead,
+    fit_bradley_terry,
+    ordered_rightly,
+    share_right,
+)
 from mnemon.agent.local import LocalChatModel
 from mnemon.agent.reward_training import (
     CUTS,
+    HiddenPairs,
     Pair,
     attribute_features,
     fit_attribute_weights,
+    fit_head,
     hidden_at_cuts,
     read_pairs,
     split_by_prompt,
@@ -58,8 +66,8 @@ def test_the_fit_is_where_the_gradient_of_the_penalised_likelihood_vanishes() ->
     gradient = x.T @ (1 / (1 + np.exp(x @ (weight * scale)))) - 2.0 * weight * scale
     np.testing.assert_allclose(gradient, 0, atol=1e-6)
     assert np.corrcoef(weight, truth)[0, 1] > 0.95
-    best = pair_accuracy(truth, chosen, rejected)[0]
-    assert pair_accuracy(weight, chosen, rejected)[0] > best - 0.03
+    best = ordered_rightly(truth, chosen, rejected).mean()
+    assert ordered_rightly(weight, chosen, rejected).mean() > best - 0.03
 
 
 def test_a_unit_that_never_varies_gets_no_weight() -> None:
@@ -73,7 +81,19 @@ def test_a_unit_that_never_varies_gets_no_weight() -> None:
 
 def test_ties_are_half_right() -> None:
     same = np.ones((4, 2))
-    assert pair_accuracy(np.ones(2), same, same) == (0.5, 0.25)
+    assert ordered_rightly(np.ones(2), same, same).tolist() == [0.5] * 4
+
+
+def test_few_pairs_all_right_prove_little() -> None:
+    few, many = share_right(np.ones(4)), share_right(np.ones(400))
+    assert few == (1.0, pytest.approx(np.sqrt(0.75 * 0.25 / 8)))
+    assert many[1] < 0.01
+
+
+@pytest.mark.parametrize("ridge", [0.0, -1.0, float("nan")])
+def test_a_fit_needs_a_penalty(ridge: float) -> None:
+    with pytest.raises(UsageError, match="ridge"):
+        fit_bradley_terry(np.ones((2, 2)), np.zeros((2, 2)), ridge=ridge)
 
 
 def test_hidden_states_at_cuts_are_those_of_the_cut_replies(model: LocalChatModel) -> None:
@@ -88,10 +108,22 @@ def test_hidden_states_at_cuts_are_those_of_the_cut_replies(model: LocalChatMode
 
 def test_pairs_of_one_prompt_stay_on_one_side() -> None:
     pairs = [Pair(f"p{n % 7}", "a", "b") for n in range(70)]
-    fit, test = split_by_prompt(pairs, held_out=0.3, seed=3)
-    assert sorted(fit + test) == list(range(70))
-    assert not {pairs[i].prompt for i in fit} & {pairs[i].prompt for i in test}
-    assert len({pairs[i].prompt for i in test}) == 2
+    folds = split_by_prompt(pairs, held_out=0.3, seed=3)
+    assert sorted(place for fold in folds for place in fold) == list(range(70))
+    prompts = [{pairs[i].prompt for i in fold} for fold in folds]
+    assert sorted(map(len, prompts)) == [2, 2, 3]
+    assert len(set().union(*prompts)) == 7
+
+
+def test_the_card_is_of_heads_that_had_not_seen_the_pairs() -> None:
+    """Choices by a coin cannot be foreseen, however well a head fits what it saw."""
+    dice = np.random.default_rng(5)
+    hidden = HiddenPairs(*dice.normal(size=(2, 80, len(CUTS), 400)))
+    folds = split_by_prompt([Pair(f"p{n}", "a", "b") for n in range(80)], held_out=0.2, seed=0)
+    head = fit_head(hidden, folds, model="tiny", ridge=1.0)
+    assert ordered_rightly(head.weight, hidden.chosen[:, -1], hidden.rejected[:, -1]).mean() > 0.95
+    assert head.card.accuracy == pytest.approx(0.5, abs=3 * head.card.accuracy_stderr)
+    assert head.card.pairs == head.card.held_out_pairs == 80
 
 
 def test_a_head_learns_a_taste_and_the_decoder_follows_it(model: LocalChatModel, tmp_path: Path) -> None:
@@ -156,13 +188,35 @@ def test_traits_are_weighed_from_pairs(model: LocalChatModel) -> None:
         ('{"prompt": "p", "chosen": "c", "rejected": ""}', "empty"),
         ('{"prompt": "p", "chosen": 3, "rejected": "r"}', "Line 2"),
         ("[1, 2]", "Line 2"),
+        ('{"prompt": "p", "chosen": "same", "rejected": "same"}', "same reply twice"),
+        ('{"chosen": "\\n\\nHuman: a\\n\\nAssistant: b", "rejected": "Human: c"}', "share no turn"),
+        ("\udcff", "Line 2.*Unicode"),
     ],
 )
 def test_bad_pairs_are_named_by_line(tmp_path: Path, line: str, says: str) -> None:
     file = tmp_path / "pairs.jsonl"
-    file.write_text('{"prompt": "p", "chosen": "c", "rejected": "r"}\n' + line + "\n")
-    with pytest.raises((DataError, AttributeError), match=says):
+    good = '{"prompt": "p", "chosen": "c", "rejected": "r"}\n'
+    file.write_text(good + line + "\n", encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(DataError, match=says):
         read_pairs(file)
+    told: list[DataError] = []
+    assert read_pairs(file, on_bad=told.append) == [Pair("p", "c", "r")]
+    assert len(told) == 1
+
+
+def test_whole_dialogues_are_parted_where_they_part(tmp_path: Path) -> None:
+    asked = "\n\nHuman: Hello?\n\nAssistant: Yes?\n\nHuman: Why is it so?"
+    chosen, rejected = asked + "\n\nAssistant: I am not sure.", asked + "\n\nAssistant: I am the law."
+    file = tmp_path / "hh.jsonl"
+    file.write_text(json.dumps({"chosen": chosen, "rejected": rejected}) + "\n")
+    (pair,) = read_pairs(file)
+    assert pair == Pair(asked.strip(), "I am not sure.", "I am the law.")
+    file.write_text(
+        json.dumps({"chosen": chosen + "\n\nHuman: So?\n\nAssistant: Yes.", "rejected": rejected})
+    )
+    (longer,) = read_pairs(file)
+    assert longer.prompt == asked.strip()
+    assert longer.chosen.endswith("So?\n\nAssistant: Yes.")
 
 
 def test_too_few_pairs_and_one_prompt_are_refused(model: LocalChatModel) -> None:
@@ -193,3 +247,30 @@ def test_the_command_trains_and_shows(tmp_path: Path, capsys: pytest.CaptureFixt
     assert run(["reward", "show", str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == trained
     assert run(["reward", "show", str(tmp_path / "none")]) == 5
+    asked = ["steer", "Hello", "--model", str(folder), "--max-tokens", "4", "--json", "--head", str(out)]
+    assert run(asked) == 0
+    contributions = json.loads(capsys.readouterr().out)["tokens"][0]["contributions"]
+    assert set(contributions) == {"head", "on topic"}
+
+
+def test_the_command_says_what_is_wrong_before_it_reads_with_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, empty = tmp_path / "pairs.jsonl", tmp_path / "empty.jsonl"
+    file.write_text("".join(json.dumps(pair._asdict()) + "\n" for pair in PAIRS) + "nonsense\n")
+    empty.write_text("")
+    for code, *wrong in (
+        (2, file, "--out", tmp_path),
+        (5, file),
+        (5, tmp_path / "none.jsonl"),
+        (5, tmp_path),
+        (5, empty),
+    ):
+        assert run(["reward", "train", *map(str, wrong), "--model", "nowhere"]) == code
+        assert "Traceback" not in capsys.readouterr().err
+    folder = tiny_llama.write_folder(tmp_path / "tiny")
+    asked = ["reward", "train", str(file), "--out", str(tmp_path / "h"), "--model", str(folder)]
+    assert run([*asked, "--ridge", "0", "--skip-bad"]) == 2
+    capsys.readouterr()
+    assert run([*asked, "--skip-bad"]) == 0
+    assert "1 of 41 lines left out" in capsys.readouterr().err
