@@ -38,6 +38,7 @@ _KINDS: tuple[RecordKind, ...] = ("episode", "session", "fact", "feedback")
 MOST_LESSONS = 500  # pieces of feedback learnt from at once, the newest
 SNAPSHOT_FROM = 2000  # documents; fewer are indexed again in a moment
 EMBED_AT_ONCE = 1024  # texts computed between two writes: an interrupted run keeps what it has
+FEW = 16  # texts that a search embeds itself, where more are left to a worker
 _RECALLED_ROLES = frozenset({"user", "assistant"})  # what a tool printed is kept, not recalled
 
 
@@ -45,21 +46,47 @@ def text_hash(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
+class Deferral(Protocol):
+    """Embedding of one person's texts that a worker does later."""
+
+    def ask(self) -> None: ...
+
+    def waits(self) -> bool: ...
+
+
 class StoredEmbedder:
-    """An `Embedder` that remembers its texts' vectors in the store, under the model's name."""
+    """An `Embedder` that remembers its texts' vectors in the store, under the model's name. With `later`,
+    more than a few that are missing are left to a worker: they are zeros until then, and `lacks` says so."""
 
     def __init__(
-        self, embedder: Embedder, store: MemoryStore, user: str, *, clock: Callable[[], datetime]
+        self,
+        embedder: Embedder,
+        store: MemoryStore,
+        user: str,
+        *,
+        clock: Callable[[], datetime],
+        later: Deferral | None = None,
     ) -> None:
         self._embedder = embedder
         self._store = store
         self._user = user
         self._clock = clock
+        self._later = later
         self._loaded: tuple[dict[bytes, int], Vectors] | None = None
+        self.lacks = False
         self.order: list[bytes] = []  # hashes of all texts embedded since `begin`, in order
 
     def begin(self) -> None:
         self.order = []
+        self.lacks = False
+
+    def expect(self, count: int) -> None:
+        if self._later is not None and count > FEW:
+            self._later.ask()
+
+    def could_have_more(self) -> bool:
+        """Whether what was left to a worker is done."""
+        return self.lacks and not (self._later is not None and self._later.waits())
 
     def stored(self, hashes: Sequence[bytes]) -> Vectors | None:
         """The vectors of these texts as they are stored; None if one is missing."""
@@ -106,6 +133,9 @@ class StoredEmbedder:
             if place < 0:
                 missing.setdefault(hashes[row], []).append(row)
         todo = list(missing.items())
+        if self._later is not None and len(todo) > FEW:
+            self._later.ask()
+            self.lacks, todo = True, []
         for start in range(0, len(todo), EMBED_AT_ONCE):
             some = todo[start : start + EMBED_AT_ONCE]
             computed = half(self._embedder.embed_texts([_speakable(texts[rows[0]]) for _, rows in some]))
@@ -279,6 +309,21 @@ class Index:
         with self._lock:
             self._build()
 
+    def expect(self, count: int) -> None:
+        """So much was just written: more than a few are left to a worker, if there are such."""
+        if self._embedder is not None:
+            self._embedder.expect(count)
+
+    def level(self) -> None:
+        """Take in what was written since, embeddings and all."""
+        with self._lock:
+            self._level()
+
+    @property
+    def lacks_embeddings(self) -> bool:
+        """Whether some texts are found by words alone, until a worker has embedded them."""
+        return self._embedder is not None and self._embedder.lacks
+
     def texts(self, records: Sequence[Record]) -> set[str]:
         """The texts that the retriever embeds of these records, found by letting it embed them with
         nothing."""
@@ -292,13 +337,15 @@ class Index:
 
     def _level(self) -> Retriever:
         head = self._store.read(self._user, HeadOf())
+        if self._embedder is not None and self._embedder.could_have_more():
+            self._retriever = None
         if self._retriever is None or self._head is None:
             return self._restored(head) or self._build()
         if head.epoch != self._head.epoch:
             self._compare(self._retriever, head)
         elif head.version != self._head.version:
             self._catch_up(self._retriever, self._head)
-        if self._shelf is not None and not self._pure and self._is_due():
+        if self._shelf is not None and not self._pure and not self.lacks_embeddings and self._is_due():
             return self._build()  # no snapshot can be taken of it, and the last one is far behind
         return self._retriever
 
@@ -336,6 +383,7 @@ class Index:
         if taken is None or taken.version > head.version:
             return None
         if self._embedder is not None:
+            self._embedder.begin()
             self._embedder.order = list(taken.hashes)
         vectors = None if self._embedder is None else self._embedder.stored(taken.hashes)
         retriever = self._factory(self._embedder)
@@ -358,7 +406,7 @@ class Index:
         """Keep a snapshot when building again would be felt and nothing in it was removed."""
         if self._shelf is None or self._retriever is None or self._head is None:
             return
-        if not self._pure or not self._is_due():
+        if not self._pure or not self._is_due() or self.lacks_embeddings:
             return
         state = self._shelf.dump(self._retriever)
         hashes = [] if self._embedder is None else self._embedder.order

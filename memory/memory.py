@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
-from mnemon.errors import DataError, ModelError, UsageError
+from mnemon.errors import ModelError, UsageError
 from mnemon.memory.diff import Diff
 from mnemon.memory.hygiene import RecallTag
-from mnemon.memory.indexing import Index, RetrieverFactory, Shelf, StoredEmbedder
+from mnemon.memory.indexing import Deferral, Index, RetrieverFactory, Shelf, StoredEmbedder
 from mnemon.memory.inputs import check_user, without_password
 from mnemon.memory.moving import Moved, move
 from mnemon.memory.person import Person
@@ -28,10 +28,9 @@ from mnemon.memory.writing import Consolidate, Integrate
 from mnemon.retrievers import Embedder, HistoryRetriever, Query, Retriever, Vectors
 
 if TYPE_CHECKING:
-    from mnemon.memory.postgres_jobs import PostgresJobs
+    from mnemon.memory.chores import Chores
 
 PERSONS_AT_HAND = 32  # handles, with their indexes, that stay in memory
-CONSOLIDATE = "consolidate"  # the name of a job
 LEXICAL_ONLY = "lexical only: no embedder"
 
 Clock = Callable[[], datetime]
@@ -53,6 +52,7 @@ class Parts:
 
     store: MemoryStore
     embedder: Embedder | None
+    embed_later: bool
     retriever: RetrieverFactory
     shelf: Shelf | None
     extractor: Extractor | None
@@ -78,6 +78,7 @@ class Memory:
         self._persons: OrderedDict[str, Person] = OrderedDict()
         self._lock = threading.Lock()
         self._background: ThreadPoolExecutor | None = None
+        self.chores = self._chores()
 
     @classmethod
     def open(
@@ -91,6 +92,7 @@ class Memory:
         profiler: Profiler | _Default | None = DEFAULT,
         clock: Clock | None = None,
         also_erase: Sequence[Callable[[str], None]] = (),
+        embed: Literal["at once", "later"] = "at once",
     ) -> Self:
         """Open or create. `url` is a path, `sqlite:///path`, ":memory:" or `postgresql://...` (extra
         `postgres`).
@@ -99,7 +101,9 @@ class Memory:
         works by words alone and says so in `notes` and in each hit. `retriever` makes a person's retriever
         from an embedder. `extractor` reads facts as turns are written: patterns unless told otherwise, None
         for none. `profiler` makes profiles of persons: `usual_profiler` unless told otherwise. `also_erase`
-        is called with the user id when a person is erased, for what others keep elsewhere.
+        is called with the user id when a person is erased, for what others keep elsewhere. `embed`: texts
+        that no search has embedded yet are embedded by the one that first needs them, or, "later", by whoever
+        does the jobs of a Postgres database (`mnemon work`, servers); until then they are found by words.
         """
         from mnemon.memory.consolidate import consolidate
         from mnemon.memory.reconcile import integrate
@@ -113,10 +117,17 @@ class Memory:
             from mnemon.memory.patterns import PatternExtractor
 
             extractor = PatternExtractor()
+        store = open_store(url)
+        if embed == "later" and not hasattr(store, "jobs"):
+            store.close()
+            raise UsageError(
+                'embed is "later", but this memory keeps no jobs.', hint="Use a Postgres database."
+            )
         return cls(
             Parts(
-                store=open_store(url),
+                store=store,
                 embedder=embedder,
+                embed_later=embed == "later",
                 retriever=retriever or _default_retriever,
                 shelf=_HistoryShelf() if retriever is None else None,
                 extractor=extractor,
@@ -152,8 +163,9 @@ class Memory:
             person = self._persons.get(user)
             if person is None:
                 # One for the index, which notes what it embeds and in which order, and one for all else.
-                own, other = self._stored_embedder(user), self._stored_embedder(user)
                 parts = self._parts
+                later = self.chores.embedding(user) if self.chores and parts.embed_later else None
+                own, other = self._stored_embedder(user, later), self._stored_embedder(user)
                 index = Index(parts.store, user, parts.retriever, own, shelf=parts.shelf)
                 person = self._persons[user] = Person(user, parts, index, other)
             self._persons.move_to_end(user)
@@ -161,10 +173,11 @@ class Memory:
                 self._persons.popitem(last=False)
         return person
 
-    def _stored_embedder(self, user: str) -> StoredEmbedder | None:
-        if self._parts.embedder is None:
+    def _stored_embedder(self, user: str, later: Deferral | None = None) -> StoredEmbedder | None:
+        parts = self._parts
+        if parts.embedder is None:
             return None
-        return StoredEmbedder(self._parts.embedder, self._parts.store, user, clock=self._parts.clock)
+        return StoredEmbedder(parts.embedder, parts.store, user, clock=parts.clock, later=later)
 
     @property
     def tag(self) -> RecallTag:
@@ -175,39 +188,28 @@ class Memory:
         """Call this with the user id, too, when a person is erased: for what is kept elsewhere."""
         self._parts.also_erase.append(eraser)
 
+    def _chores(self) -> "Chores | None":
+        """What is put off for any worker to do, where the store keeps jobs."""
+        jobs = getattr(self._parts.store, "jobs", None)
+        if jobs is None:
+            return None
+        from mnemon.memory.chores import Chores
+
+        embedder = self._parts.embedder
+        return Chores(jobs, self.for_user, embedder="" if embedder is None else embedder.name)
+
     def consolidate_soon(self, user: str) -> "Future[Diff | None]":
         """Consolidate one person's memory in the background; `close` waits for it. The future holds the diff,
         or the error; where the store keeps jobs, the last diff of the work that was taken (None: another
         worker has it), and a killed process leaves it to the next."""
         work: Callable[[], Diff | None] = self.for_user(user).consolidate
-        if self.jobs is not None:
-            self.jobs.ask(user, CONSOLIDATE)
-            work = self.work
+        if self.chores is not None:
+            self.chores.ask_to_consolidate(user)
+            work = self.chores.do
         with self._lock:
             if self._background is None:
                 self._background = ThreadPoolExecutor(1, thread_name_prefix="mnemon-consolidate")
             return self._background.submit(work)
-
-    def work(self) -> Diff | None:
-        """Do the jobs that wait in the store, those of other workers too, until there are none; the last
-        one's diff."""
-        jobs, done = self.jobs, list[Diff]()
-        if jobs is None:
-            return None
-
-        def do(user: str, task: str) -> None:
-            if task != CONSOLIDATE:
-                raise DataError(f"The job {task!r} is not known here.", hint="Upgrade mnemon on this worker.")
-            done.append(self.for_user(user).consolidate())
-
-        while jobs.take(do) is not None:
-            pass
-        return done[-1] if done else None
-
-    @property
-    def jobs(self) -> "PostgresJobs | None":
-        """What waits to be done by some worker, where the store keeps that."""
-        return getattr(self.store, "jobs", None)
 
     def users(self) -> list[str]:
         return self._parts.store.users()

@@ -18,6 +18,7 @@ from mnemon.memory.forgetting import Chosen, Forgotten, Holdings
 from mnemon.memory.indexing import Index, StoredEmbedder
 from mnemon.memory.inputs import Said, When, check_count, check_name, check_text, check_time, read_turns
 from mnemon.memory.items import Items
+from mnemon.memory.later import LATER, Sliced, TimeIsUp, Until
 from mnemon.memory.portrait import Portrait, ProfileView
 from mnemon.memory.recall import Hit
 from mnemon.memory.records import (
@@ -100,6 +101,7 @@ class Person:
                 integrate=self._parts.integrate,
                 now=now,
             )
+            self._index.expect(len(episodes))
         return [episode.id for episode in episodes]
 
     def would_remember(self, said: Said | Sequence[Said]) -> list[str]:
@@ -132,7 +134,8 @@ class Person:
         limit = None if before is None else check_time(before, "before")
         question = Query(text=query, k=k + recall.SPARE, time=asked, units=wanted, before=limit)
         ranked, uses = self._index.search(question)
-        found = recall.hits(self._store, self.user, ranked, note=self._parts.note)
+        note = LATER if self._index.lacks_embeddings else self._parts.note
+        found = recall.hits(self._store, self.user, ranked, note=note)
         return recall.faded(found, uses, now=asked)[:k]
 
     def facts(
@@ -309,7 +312,9 @@ class Person:
             operations = transfer.missing(self._store, self.user, records)
             return diff_of(self._apply(operations, "import", if_version=head.version))
 
-        return settled(attempt, self.user)
+        done = settled(attempt, self.user)
+        self._index.expect(len(records))
+        return done
 
     def stats(self) -> Stats:
         """Counts, bytes, and which embedder and retriever are at work."""
@@ -333,6 +338,20 @@ class Person:
         self._index.reset()
         self._index.build()
         return sum(self.stats().vectors.values())
+
+    def embed(self, until: Until = lambda: False) -> bool:
+        """Compute the embeddings that recall lacks, for a while or until told to stop. Gives whether none is
+        missing any more."""
+        parts = self._parts
+        if parts.embedder is None:
+            return True
+        sliced = Sliced(parts.embedder, until)
+        stored = StoredEmbedder(sliced, self._store, self.user, clock=parts.clock)
+        try:
+            Index(self._store, self.user, parts.retriever, stored, shelf=parts.shelf).level()
+        except TimeIsUp:
+            return False
+        return True
 
     # --- who the person is
 

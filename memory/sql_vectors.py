@@ -23,12 +23,21 @@ def keep(connection: Connection, person: int, operation: KeepVectors) -> None:
     hashes, vectors = list(operation.hashes), operation.vectors
     if len(hashes) != len(vectors) or any(len(found) != HASH_BYTES for found in hashes):
         raise ValueError(f"{len(hashes)} hashes of {HASH_BYTES} bytes for {len(vectors)} vectors")
-    if not hashes:
+    # Two workers may have computed the same: a text that has its vector keeps it.
+    there = _present(connection, person, operation.model) if hashes else set()
+    places = [place for place, name in enumerate(hashes) if name not in there]
+    if not places:
         return
-    values = np.ascontiguousarray(vectors, dtype=np.float16)
+    hashes = [hashes[place] for place in places]
+    values = np.ascontiguousarray(vectors[places], dtype=np.float16)
     for start in range(0, len(hashes), _RUN):
         run = hashes[start : start + _RUN]
         _append(connection, person, operation.model, run, values[start : start + len(run)])
+
+
+def _present(connection: Connection, person: int, model: str) -> set[bytes]:
+    rows = connection.execute("SELECT hashes FROM vectors WHERE person = ? AND model = ?", (person, model))
+    return {name for (names,) in rows for name in _split(names)}
 
 
 def _append(

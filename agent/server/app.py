@@ -1,5 +1,6 @@
 """The application: routes, guard, desk and errors put together. Knows no sockets; `running` serves it."""
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -18,6 +19,7 @@ from mnemon.agent.server import chat_api, memory_api, meters, profile_api
 from mnemon.agent.server.access import Admin, Gatekeeper
 from mnemon.agent.server.desk import Desk
 from mnemon.agent.server.guard import LOCAL_NAMES, Guard
+from mnemon.agent.server.idle import IdleWork
 from mnemon.agent.server.limits import Limits
 from mnemon.agent.server.meters import Meters
 from mnemon.agent.server.refusals import ErrorBody, answer_errors
@@ -72,8 +74,10 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await desk.close()
+        with IdleWork(memory, lambda: desk.running > 0) as idle:
+            yield
+            idle.stop()
+            await desk.close()
 
     app = FastAPI(
         title="mnemon",
@@ -108,14 +112,18 @@ def create_app(
 
 
 def _tidy(memory: Memory, user: str) -> None:
-    """Consolidate in the background what was said. What fails is tried again after the next turn."""
+    """See to it that what was said is consolidated. What fails is tried again after the next turn."""
 
-    def done(future: "Future[Diff | None]") -> None:
+    def done(future: "Future[Diff | None] | asyncio.Future[None]") -> None:
         error = future.exception()
         if error is not None:
             _log.error("a memory could not be tidied up", exc_info=error)
 
-    memory.consolidate_soon(user).add_done_callback(done)
+    if memory.chores is None:
+        memory.consolidate_soon(user).add_done_callback(done)
+    else:
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, memory.chores.ask_after_talking, user).add_done_callback(done)
 
 
 def _add_watching(app: FastAPI, worker: int | None) -> None:

@@ -1,6 +1,8 @@
-"""`mnemon serve`: the assistant and the memory over HTTP. Everything it does is `mnemon.agent.server`'s."""
+"""`mnemon serve`: the assistant and the memory over HTTP, by one process or several. Everything it does is
+`mnemon.agent.server`'s."""
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,11 +20,8 @@ from mnemon.cli.output import (
 
 if TYPE_CHECKING:
     from mnemon.agent.server import TokenFile
-    from mnemon.memory import Memory
-    from mnemon.retrievers import Embedder
     from mnemon.settings import Settings
 
-NO_EMBEDDER = "none"
 PORT = 6636  # "mnem" on a telephone's keys
 
 
@@ -49,8 +48,22 @@ def serve(
     allow_origin: Annotated[
         list[str] | None, typer.Option(help="Let pages of this site in, https://...; may be given again.")
     ] = None,
-    at_once: Annotated[int, typer.Option(min=1, max=512, help="Replies that are written at once.")] = 8,
-    waiting: Annotated[int, typer.Option(min=1, max=100_000, help="Replies that may wait for it.")] = 256,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that serve; on several machines, Postgres.")
+    ] = 1,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="An OpenAI-compatible server that speaks, https://host/v1; --model is its name there.",
+            show_default=False,
+        ),
+    ] = None,
+    at_once: Annotated[
+        int, typer.Option(min=1, max=512, help="Replies that each worker writes at once.")
+    ] = 8,
+    waiting: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Replies that may wait for it, at each worker.")
+    ] = 256,
     grace: Annotated[float, typer.Option(min=0, help="Seconds for replies to end in, on stopping.")] = 30.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -63,37 +76,43 @@ def serve(
     from mnemon.settings import load_settings
 
     settings = load_settings(db=db, model=model, embedder=embedder, device=device, engine=engine)
-    tokens = TokenFile.beside(settings.db, home=settings.home)
     required = require_token or not is_loopback(host)
     if required:
-        _check_tokens(tokens, host)
+        _check_tokens(TokenFile.beside(settings.db, home=settings.home), host)
+    if workers > 1:
+        _check_shared(settings)
 
-    from mnemon.agent import LocalChatModel
-    from mnemon.agent.server import Door, create_app
-    from mnemon.agent.server import serve as serve_app
+    from mnemon.cli.serving import Served, application
 
-    limits = Limits(at_once=at_once, waiting=waiting, grace_seconds=grace)
-    door = Door(
-        tokens=tokens,
-        required=required,
-        default_user=settings.user,
-        hosts=allow_host or (),
-        origins=allow_origin or (),
+    served = Served(
+        settings=settings,
+        limits=Limits(at_once=at_once, waiting=waiting, grace_seconds=grace),
+        tokens_required=required,
+        hosts=tuple(allow_host or ()),
+        origins=tuple(allow_origin or ()),
+        endpoint=endpoint,
     )
 
     def ready(url: str) -> None:
         if as_json:
-            print_json({"url": url, "db": settings.db, "tokens_required": required})
+            print_json({"url": url, "db": settings.db, "tokens_required": required, "workers": workers})
             sys.stdout.flush()
-        note(f"mnemon answers on {url} · {settings.db} · Ctrl-C stops it")
+        by = f"{workers} workers · " if workers > 1 else ""
+        note(f"mnemon answers on {url} · {by}{settings.db} · Ctrl-C stops it")
 
-    memory, chosen = _memory(settings)
-    with memory:
-        # Only torch joins the steps of several replies; llama.cpp is quicker for one at a time.
-        engine = "transformers" if settings.engine == "auto" else settings.engine
-        served = LocalChatModel.open(settings.model, device=settings.device, engine=engine)
-        app = create_app(memory, served.together(), embedder=chosen, limits=limits, door=door)
-        serve_app(app, host=host, port=port, limits=limits, ready=ready)
+    if workers == 1:
+        from mnemon.agent.server import serve as serve_app
+
+        with application(served) as app:
+            serve_app(app, host=host, port=port, limits=served.limits, ready=ready)
+        return
+    from mnemon.agent.server import serve_many
+
+    make = partial(application, served)
+    if not serve_many(
+        make, workers=workers, host=host, port=port, limits=served.limits, ready=ready, tell=note
+    ):
+        raise typer.Exit(1)
 
 
 def _check_tokens(tokens: "TokenFile", host: str) -> None:
@@ -106,15 +125,12 @@ def _check_tokens(tokens: "TokenFile", host: str) -> None:
         )
 
 
-def _memory(settings: "Settings") -> "tuple[Memory, Embedder | None]":
-    from mnemon import Memory
-    from mnemon.models import is_pulled
-    from mnemon.retrievers import SentenceEmbedder
+def _check_shared(settings: "Settings") -> None:
+    """A file is shared by the workers of one machine, a database on a server by all; memory is not."""
+    from mnemon.errors import UsageError
 
-    if settings.embedder == NO_EMBEDDER:
-        return Memory.open(settings.db, embedder=None), None
-    if settings.sources["embedder"] == "default" and not is_pulled(settings.embedder):
-        note("Search is by words alone, the embedder's weights are missing: `mnemon models pull`")
-        return Memory.open(settings.db), None
-    chosen = SentenceEmbedder(settings.embedder, device=settings.device)
-    return Memory.open(settings.db, embedder=chosen), chosen
+    if settings.db in (":memory:", "sqlite://", "sqlite:///:memory:"):
+        raise UsageError(
+            f"Each worker would have a memory of its own in {settings.db!r}.",
+            hint="Name a database that they share: --db people.db, or --db postgresql://...",
+        )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mnemon.cli.output import DbOption, JsonOption, emit, note, print_table
+from mnemon.cli.output import DbOption, DeviceOption, EmbedderOption, JsonOption, emit, note, print_table
 
 PAUSE_SECONDS = 1.0
 
@@ -16,29 +16,33 @@ def register(app: typer.Typer) -> None:
 
 def _work(
     db: DbOption = None,
+    embedder: EmbedderOption = None,
+    device: DeviceOption = None,
     once: Annotated[bool, typer.Option("--once", help="End when nothing waits.")] = False,
     waiting: Annotated[bool, typer.Option("--list", help="Only show what waits.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Tidy up memories that servers noted down for later. For Postgres; as many processes as you like."""
-    from mnemon import Memory
+    """Do what servers put off: tidy up after conversations, embed what came in at once. For Postgres; as many
+    processes as you like. They embed for servers that have the same --embedder."""
+    from mnemon.cli.serving import open_memory
     from mnemon.errors import UsageError
     from mnemon.settings import load_settings
 
-    with Memory.open(load_settings(db=db).db) as memory:
-        jobs = memory.jobs
-        if jobs is None:
+    memory, _ = open_memory(load_settings(db=db, embedder=embedder, device=device))
+    with memory:
+        chores = memory.chores
+        if chores is None:
             raise UsageError(
                 "This memory keeps no jobs: on SQLite each process tidies up what it wrote.",
                 hint="Name a Postgres database: --db postgresql://...",
             )
         if waiting:
             columns = ("number", "person", "task", "asked", "attempts", "last error")
-            emit(jobs.waiting(), as_json=as_json, human=lambda found: print_table(columns, found))
+            emit(chores.waiting(), as_json=as_json, human=lambda found: print_table(columns, found))
             return
         note("Working; Ctrl-C ends it.")
         while True:
-            memory.work()
+            chores.do()
             if once:
                 return
             time.sleep(PAUSE_SECONDS)
