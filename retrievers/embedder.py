@@ -118,7 +118,7 @@ class SentenceEmbedder:
                 self._light = LightBert(self._path)
             light = self._light
         limit = light.longest * CHARACTERS_PER_TOKEN
-        vectors = np.stack([light.embed(readable(text, limit)) for text in texts])
+        vectors = light.embed([readable(text, limit) for text in texts])
         if not np.isfinite(vectors).all():
             raise self._not_numbers()
         if self._progress is not None:

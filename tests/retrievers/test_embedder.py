@@ -234,8 +234,11 @@ def test_numpy_computes_what_sentence_transformers_computes(embedder_weights, te
     assert fits(embedder_weights)
     batch = SentenceEmbedder(embedder_weights, device="cpu", precision="fp32").embed_texts([text] * 5)[0]
     question = SentenceEmbedder(embedder_weights, device="cpu").embed_queries([text])[0]
+    light = LightBert(embedder_weights)
     np.testing.assert_allclose(question, batch, atol=2e-6)
-    np.testing.assert_array_equal(LightBert(embedder_weights).embed(text.replace("\ud800", "?")), question)
+    np.testing.assert_array_equal(light.embed([text.replace("\ud800", "?")])[0], question)
+    beside = light.embed(["why?", text.replace("\ud800", "?"), "where did we go last summer?"])
+    np.testing.assert_allclose(beside[1], batch, atol=2e-6)
 
 
 @pytest.mark.model

@@ -18,7 +18,8 @@ def test_numpy_computes_what_sentence_transformers_computes(tmp_path, pooling, l
     assert fits(folder)
     light = LightBert(folder)
     batch = SentenceEmbedder(folder, device="cpu", precision="fp32").embed_texts(TEXTS)
-    np.testing.assert_allclose(np.stack([light.embed(text) for text in TEXTS]), batch, atol=1e-5)
+    np.testing.assert_allclose(light.embed(TEXTS), batch, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate([light.embed([text]) for text in TEXTS]), batch, atol=1e-5)
     assert (batch[0] @ batch[5] > 0.9999) == lower
 
 
