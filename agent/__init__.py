@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mnemon.agent.assistant import Assistant, AssistantReply
     from mnemon.agent.endpoint import EndpointChatModel
     from mnemon.agent.local import LocalChatModel
+    from mnemon.agent.opening import open_model
     from mnemon.agent.tools import Tool
     from mnemon.agent.tools_memory import memory_tools
 
@@ -34,6 +35,7 @@ __all__ = [
     "Usage",
     "check_messages",
     "memory_tools",
+    "open_model",
 ]
 
 _LAZY = {
@@ -43,6 +45,7 @@ _LAZY = {
     "LocalChatModel": "mnemon.agent.local",
     "Tool": "mnemon.agent.tools",
     "memory_tools": "mnemon.agent.tools_memory",
+    "open_model": "mnemon.agent.opening",
 }
 
 

@@ -140,7 +140,8 @@ class Assistant:
         tools: Sequence[object] = (),
         mcp: Sequence[str] = (),
     ) -> "Assistant":
-        """The person's memory in `db`, and a local model by name or path, or any `ChatModel`.
+        """The person's memory in `db`, and a model by name, path or address (`open_model`), or any
+        `ChatModel`.
 
         A local model runs on the faster engine that is installed, unless one is named. The persona is learnt
         from what the person says, unless one is given; `traits` are weights set by hand on top of it, and
@@ -151,9 +152,9 @@ class Assistant:
         """
         if isinstance(model, str):
             Thread(target=_warm_up, daemon=True).start()
-            from mnemon.agent.local import LocalChatModel
+            from mnemon.agent.opening import open_model
 
-            model = LocalChatModel.open(model, device=device, engine=engine)
+            model = open_model(model, device=device, engine=engine)
         memory = Memory.open(db, profiler=PatternProfiler())
         assistant = cls(
             memory.for_user(user),

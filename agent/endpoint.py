@@ -5,10 +5,12 @@ keys but the one it is given; it never looks for one.
 """
 
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
+from mnemon.agent.completions import JsonObject, choice_of, cut_off, read_events, usage_of
 from mnemon.agent.fence import fenced, quoted_lines
 from mnemon.agent.seams import (
     DEFAULT_OPTIONS,
@@ -27,8 +29,6 @@ from mnemon.agent.seams import (
 )
 from mnemon.agent.tools import shown_text
 from mnemon.errors import EndpointError, UsageError
-
-JsonObject = dict[str, Any]
 
 
 class EndpointChatModel(ChatModel):
@@ -98,68 +98,21 @@ class EndpointChatModel(ChatModel):
         finish: Finish | None = None
         usage = Usage()
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        try:
-            with (
-                httpx.Client(timeout=self._timeout) as client,
-                client.stream("POST", self._url, json=body, headers=headers) as response,
-            ):
-                if response.status_code != 200:
-                    raise self._refused(response.status_code, response.read().decode("utf-8", "replace"))
-                for event in self._events(response.iter_lines()):
-                    usage = _usage(event, usage)
-                    calls.take(event)
-                    piece, ended = self._choice(event)
-                    finish = ended or finish
-                    if piece:
-                        text.append(piece)
-                        yield piece
-        except httpx.TimeoutException as e:
-            raise EndpointError(
-                f"{self._url!r} did not answer within {self._timeout:g} s.",
-                hint="Give a longer timeout, or see whether the server is busy.",
-            ) from e
-        except (httpx.HTTPError, httpx.InvalidURL) as e:
-            raise EndpointError(
-                f"{self._url!r} cannot be reached: {e}", hint="Is the server running, and the address right?"
-            ) from e
+        with (
+            httpx.Client(timeout=self._timeout, headers=headers) as client,
+            closing(read_events(client, self._url, body, refused=self._refused)) as events,
+        ):
+            for event in events:
+                usage = usage_of(event, usage)
+                calls.take(event)
+                piece, ended = choice_of(self._url, event)
+                finish = ended or finish
+                if piece:
+                    text.append(piece)
+                    yield piece
         if finish is None:
-            raise EndpointError(
-                f"{self._url!r} ended its reply without saying so, after {len(''.join(text))} characters.",
-                hint="The connection was cut or the server failed; see its log.",
-            )
+            raise cut_off(self._url, "".join(text))
         return Reply(text="".join(text), finish=finish, usage=usage, calls=calls.all())
-
-    def _events(self, lines: Iterator[str]) -> Iterator[JsonObject]:
-        for line in lines:
-            if not line.startswith("data:"):
-                continue  # comments and blank lines keep the connection alive
-            data = line.removeprefix("data:").strip()
-            if data == "[DONE]":
-                return
-            try:
-                event = json.loads(data)
-            except ValueError as e:
-                raise EndpointError(f"{self._url!r} sent what is not JSON: {data[:80]!r}.") from e
-            if not isinstance(event, dict):
-                raise EndpointError(f"{self._url!r} sent {data[:80]!r}; an object was expected.")
-            if "error" in event:
-                raise EndpointError(f"{self._url!r} failed while answering: {_reason(event['error'])}")
-            yield event
-
-    def _choice(self, event: JsonObject) -> tuple[str, Finish | None]:
-        choices = event.get("choices") or []
-        if not choices:
-            return "", None  # the event that carries the usage
-        try:
-            piece = choices[0].get("delta", {}).get("content") or ""
-            reason = choices[0].get("finish_reason")
-        except (AttributeError, TypeError, KeyError) as e:
-            raise EndpointError(f"{self._url!r} sent an event of another shape: {event!r:.120}.") from e
-        if not isinstance(piece, str):
-            raise EndpointError(f"{self._url!r} sent content {piece!r:.80}; text was expected.")
-        if reason is None:
-            return piece, None
-        return piece, "length" if reason == "length" else "stop"
 
     def _refused(self, status: int, answer: str) -> EndpointError:
         try:
@@ -173,6 +126,8 @@ class EndpointChatModel(ChatModel):
             404: f"Does the server have a model {self._model!r}, and does the address end in /v1?",
             429: "Too many requests; wait and try again.",
         }
+        if status == 200:
+            return EndpointError(f"{self._url!r} failed while answering: {reason}")
         return EndpointError(f"{self._url!r} answered {status}: {reason}", hint=hints.get(status))
 
 
@@ -240,15 +195,3 @@ def _round(seen: Sequence[Observation]) -> list[JsonObject]:
 
 def _reason(error: Any) -> str:
     return str(error.get("message", error)) if isinstance(error, dict) else str(error)
-
-
-def _usage(event: JsonObject, before: Usage) -> Usage:
-    counted = event.get("usage")
-    if not isinstance(counted, dict):
-        return before
-    details = counted.get("prompt_tokens_details") or {}
-    return Usage(
-        prompt_tokens=int(counted.get("prompt_tokens") or 0),
-        completion_tokens=int(counted.get("completion_tokens") or 0),
-        reused_tokens=int(details.get("cached_tokens") or 0),
-    )

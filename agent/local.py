@@ -313,24 +313,33 @@ class Draft:
     traces: list[TokenTrace] = field(default_factory=list)
     tokens: int = 0
 
-    def reply(self, finish: Finish = "length") -> SteeredReply:
-        counts = self.decoding.counts if self.decoding is not None else RowCounts()
+    @property
+    def usage(self) -> Usage:
         prompts = self.plan.prompts
-        usage = Usage(
+        return Usage(
             prompt_tokens=len(prompts[BASE][1].ids) if BASE in prompts else 0,
             completion_tokens=self.tokens,
-            reused_tokens=counts.reused,
+            reused_tokens=self._counts.reused,
         )
-        trace = None
-        if self.plan.steering is not None:
-            trace = Trace(
-                steering=self.plan.steering.name,
-                model=self.model,
-                tokens=tuple(self.traces),
-                forwards=counts.forwards,
-                rows=counts.rows,
-            )
-        return SteeredReply(text="".join(self.pieces), finish=finish, usage=usage, trace=trace)
+
+    def trace(self, *, since: int = 0) -> Trace | None:
+        """Of the tokens from that one on; None where nothing is steered."""
+        if self.plan.steering is None:
+            return None
+        return Trace(
+            steering=self.plan.steering.name,
+            model=self.model,
+            tokens=tuple(self.traces[since:]),
+            forwards=self._counts.forwards,
+            rows=self._counts.rows,
+        )
+
+    def reply(self, finish: Finish) -> SteeredReply:
+        return SteeredReply(text="".join(self.pieces), finish=finish, usage=self.usage, trace=self.trace())
+
+    @property
+    def _counts(self) -> RowCounts:
+        return self.decoding.counts if self.decoding is not None else RowCounts()
 
 
 class DraftStream(ReplyStream):

@@ -7,13 +7,15 @@ endpoint cannot be steered: memories and persona in its prompt are all it gets.
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from mnemon.agent.compose import Prompt
 from mnemon.agent.seams import (
+    DEFAULT_OPTIONS,
     ChatModel,
     CutShort,
     Finish,
+    Message,
     Observation,
     Reply,
     ReplyOptions,
@@ -28,7 +30,6 @@ from mnemon.profiles import Plan
 
 if TYPE_CHECKING:
     from mnemon.agent.decoding.steering import Steering
-    from mnemon.agent.local import LocalChatModel
 
 UNKNOWN_CONTEXT = 8_192  # tokens assumed for a model that does not say
 SMALL = 1e9  # parameters up to which a model is not asked which tool it wants
@@ -136,14 +137,36 @@ class PlainSpeaker:
         return self.model.stream(prompt.messages, options)
 
 
-class GroundedSpeaker(PlainSpeaker):
-    """A local model, steered at every token by what the recalled memories change and by the persona."""
+class Led(ChatModel, Protocol):
+    """A chat model whose decoder can be led: a local one, or one of a model server."""
 
-    model: "LocalChatModel"
+    @property
+    def parameters(self) -> int | None: ...
+
+    @property
+    def context_length(self) -> int: ...
+
+    def count_tokens(self, text: str | Sequence[Message]) -> int: ...
+
+    def steering_for(self, plan: Plan) -> "Steering": ...
+
+    def steer(
+        self,
+        messages: Sequence[Message],
+        steering: "Steering | None",
+        *,
+        options: ReplyOptions = DEFAULT_OPTIONS,
+    ) -> ReplyStream: ...
+
+
+class GroundedSpeaker(PlainSpeaker):
+    """A model that can be led: at every token by what the recalled memories change, and by the persona."""
+
+    model: Led
 
     def __init__(
         self,
-        model: "LocalChatModel",
+        model: Led,
         *,
         grounding: float,
         steer: bool = True,
@@ -251,7 +274,4 @@ def speaker_for(
     """How this model is best asked: what it declares decides."""
     if "steering" not in model.abilities:
         return PlainSpeaker(model, nearness=nearness)
-    from mnemon.agent.local import LocalChatModel
-
-    assert isinstance(model, LocalChatModel), "only local models declare steering"
-    return GroundedSpeaker(model, grounding=grounding, steer=steer, nearness=nearness)
+    return GroundedSpeaker(cast("Led", model), grounding=grounding, steer=steer, nearness=nearness)

@@ -19,7 +19,16 @@ DEFAULT_CHAT_MODEL = "smollm2-135m-instruct"
 DEFAULT_EMBEDDER = "all-minilm-l6-v2"
 
 # Variables that begin with MNEMON_ and are no setting.
-_OTHER_VARIABLES = frozenset({"MNEMON_CONFIG", "MNEMON_DEBUG", "MNEMON_TEST_HOME", "MNEMON_TEST_POSTGRES"})
+_OTHER_VARIABLES = frozenset(
+    {
+        "MNEMON_CONFIG",
+        "MNEMON_DEBUG",
+        "MNEMON_MODEL_KEY",
+        "MNEMON_MODEL_KEY_FILE",
+        "MNEMON_TEST_HOME",
+        "MNEMON_TEST_POSTGRES",
+    }
+)
 _ENGINES = ("auto", "transformers", "llama.cpp")
 _DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d+)?")
 

@@ -46,6 +46,20 @@ class ResponseFormat(BaseModel):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: SchemaOfReply | None = None
 
+    def schema_asked(self) -> dict[str, Any] | None:
+        if self.type == "text":
+            return None
+        if self.type == "json_object":
+            return {"type": "object"}
+        if self.json_schema is None:
+            raise Refusal(
+                400,
+                "response_format is json_schema without a schema.",
+                hint='Give {"type": "json_schema", "json_schema": {"schema": {...}}}.',
+                param="response_format",
+            )
+        return self.json_schema.body
+
 
 class ChatRequest(BaseModel):
     """A turn. `thread` and what follows it are ours; clients put them into `extra_body`."""
@@ -98,23 +112,8 @@ class ChatRequest(BaseModel):
             top_p=self.top_p or 1.0,
             seed=self.seed,
             stop=tuple(stop),
-            json_schema=self._json_schema(),
+            json_schema=None if self.response_format is None else self.response_format.schema_asked(),
         )
-
-    def _json_schema(self) -> dict[str, Any] | None:
-        form = self.response_format
-        if form is None or form.type == "text":
-            return None
-        if form.type == "json_object":
-            return {"type": "object"}
-        if form.json_schema is None:
-            raise Refusal(
-                400,
-                "response_format is json_schema without a schema.",
-                hint='Give {"type": "json_schema", "json_schema": {"schema": {...}}}.',
-                param="response_format",
-            )
-        return form.json_schema.body
 
     def question(self) -> str:
         """What the person says now: the last message, which must be theirs."""

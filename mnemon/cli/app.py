@@ -21,6 +21,7 @@ from mnemon.errors import MnemonError
 AREAS = (
     "chat",
     "serve",
+    "model_server",
     "mcp",
     "tokens",
     "work",

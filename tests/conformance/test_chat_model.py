@@ -1,4 +1,5 @@
-"""What every ChatModel promises: the scripted double, the local model on both engines, an endpoint."""
+"""What every ChatModel promises: the scripted double, the local model on both engines, an endpoint, a
+model server."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ import pytest
 from mnemon.agent import ChatModel, ReplyOptions
 from mnemon.agent.endpoint import EndpointChatModel
 from mnemon.agent.local import LocalChatModel
+from mnemon.agent.model_server import ServedChatModel, create_model_app
 from mnemon.agent.seams import Ability
+from mnemon.agent.server import serving as serving_app
 from mnemon.errors import UsageError
 from mnemon.testing import ScriptedChatModel
 from tests.agent import tiny_gguf
@@ -49,6 +52,7 @@ BACKENDS = (
         ),
     ),
     "endpoint",
+    "served",
 )
 
 
@@ -58,6 +62,9 @@ def model(request: pytest.FixtureRequest, folder: Path, tiny: LocalChatModel) ->
         yield scripted()
     elif request.param == "local":
         yield tiny
+    elif request.param == "served":
+        with serving_app(create_model_app(tiny)) as url:
+            yield ServedChatModel(url)
     elif request.param == "llama.cpp":
         yield LocalChatModel.open(folder, engine="llama.cpp")
     else:
