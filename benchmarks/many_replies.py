@@ -5,6 +5,7 @@ with products of matrices. Each reply has its own `Steerer`, so what is measured
 Divergence is taken over the whole vocabulary against the plain conversation, whatever a method calls base.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from mnemon.agent import LocalChatModel, Message
 from mnemon.agent.decoding import Branch, Steering
+from mnemon.agent.decoding.policies import Fixed
+from mnemon.agent.decoding.rewards import Contrast
 from mnemon.agent.decoding.rows import RowCounts, RowPrompt, TrunkRowModel, adapted
 from mnemon.agent.decoding.steering import BASE, CandidateReward
 from mnemon.agent.decoding.stepping import Outcome, Steerer, shortlisted
@@ -56,6 +59,9 @@ def write_all(
     forced: Sequence[Sequence[int]] | None = None,
 ) -> list[Written]:
     """Greedy replies; `steering` may differ by the conversation's place. `forced` are replies to be read."""
+    shares = _shares(steering) if isinstance(steering, Steering) and forced is None else None
+    if shares is not None:
+        return _write_mixed(model, conversations, steering, shares=shares, max_tokens=max_tokens)
     chosen = [steering(i) if callable(steering) else steering for i in range(len(conversations))]
     batch = _Batch(model, conversations, chosen, room=max_tokens)
     steerers = [
@@ -86,11 +92,62 @@ def write_all(
         if all(reply.ended for reply in replies):
             break
         batch.step(tokens)
+    return _finished(model, replies)
+
+
+def _finished(model: LocalChatModel, replies: list[Written]) -> list[Written]:
     for reply in replies:
         if reply.ids and reply.ids[-1] in model.codec.end_ids:
             reply.ids.pop()
         reply.text = model.codec.decode(reply.ids)
     return replies
+
+
+def _shares(steering: Steering) -> dict[str, float] | None:
+    """c of the methods that are l* = Σ c_j·l_j over the whole vocabulary; None of all others."""
+    whole = steering.shortlist.top is None and not steering.shortlist.plausibility
+    plain = steering.scale == steering.temperature == 1.0 and not steering.gates and not steering.freeze_end
+    if not (whole and plain and steering.shortlist.rest == "drop" and isinstance(steering.policy, Fixed)):
+        return None
+    shares = defaultdict(float, steering.mix)
+    for term in steering.active_terms():
+        if term.normalise != "none" or not isinstance(term.reward, Contrast):
+            return None
+        shares[term.reward.wanted.name] += steering.policy.lam * term.weight
+        shares[term.reward.against.name] -= steering.policy.lam * term.weight
+    return dict(shares)
+
+
+def _write_mixed(
+    model: LocalChatModel,
+    conversations: Sequence[Sequence[Message]],
+    steering: Steering,
+    *,
+    shares: Mapping[str, float],
+    max_tokens: int,
+) -> list[Written]:
+    """The same as a `Steerer` for each reply, which would do the vocabulary's sums one by one in doubles."""
+    batch = _Batch(model, conversations, [steering] * len(conversations), room=max_tokens)
+    replies = [Written() for _ in conversations]
+    for _ in range(max_tokens):
+        base = batch.of_all(BASE).log_softmax(-1)
+        mixed = sum(share * batch.of_all(name) for name, share in shares.items() if share)
+        assert isinstance(mixed, Tensor)
+        final = mixed.log_softmax(-1)
+        kl = (final.exp() * (final - base)).sum(-1)
+        tokens = [int(token) for token in final.argmax(-1)]
+        for place, (reply, token) in enumerate(zip(replies, tokens, strict=True)):
+            if reply.ended:
+                continue
+            reply.ids.append(token)
+            reply.kl.append(max(0.0, float(kl[place])))
+            reply.log_p.append(float(final[place, token]))
+            reply.base_log_p.append(float(base[place, token]))
+            reply.ended = token in model.codec.end_ids
+        if all(reply.ended for reply in replies):
+            break
+        batch.step(tokens)
+    return _finished(model, replies)
 
 
 def _known_divergence(steering: Steering | None, outcome: Outcome, unchanged: bool) -> float | None:
@@ -145,6 +202,10 @@ class _Batch:
 
     def logits(self, place: int) -> Mapping[str, Tensor]:
         return {name: self._logits[row] for name, row in self._places[place].items()}
+
+    def of_all(self, branch: str) -> Tensor:
+        """(replies, vocabulary) of one branch."""
+        return self._logits[[places[branch] for places in self._places]]
 
     def step(self, tokens: Sequence[int]) -> None:
         per_row = torch.empty(len(self._offsets), 1, dtype=torch.long)

@@ -2,8 +2,8 @@
 
     python benchmarks/nothing_forgotten.py [--epsilon E] [--traits formal,brief] [--no-questions] [--json]
 
-Perplexity of neutral text, read under each trait and without, and accuracy on a hundred plain questions. Text
-and questions are written for this file. Promised: perplexity within 3 %, accuracy within 2 points.
+Perplexity of six neutral texts, read under each trait and without, and accuracy on a hundred plain questions.
+Texts and questions are written for this file. Promised: perplexity within 3 %, accuracy within 2 points.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from many_replies import mean, write_all
 from mnemon.agent import LocalChatModel
 from mnemon.agent.decoding import Steering, Term, attribute, budgeted
 from mnemon.agent.decoding.policies import DEFAULT_EPSILON
+from mnemon.agent.decoding.presets import on_topic
 from mnemon.agent.decoding.traits import TRAITS, trait
 
 TOGETHER = 25  # replies in one batch
@@ -36,6 +37,17 @@ NEUTRAL = (
     "A river begins as a small stream in the hills. Rain and melting snow feed it, and other streams "
     "join it on its way to the sea. Where the land is steep the water runs fast and cuts deep valleys. "
     "On flat land it slows down and leaves behind the sand and mud that it has carried.",
+    "The first bridge across the bay was opened in spring. Before that, people had to take a ferry, which "
+    "did not run in storms. The bridge is two kilometres long and rests on eleven pillars. Engineers "
+    "inspect its cables every year and repaint the steel where the salt of the sea has begun to attack "
+    "it.",
+    "Bees live together in colonies of many thousands. Most of them are workers, who collect nectar and "
+    "pollen, clean the cells and feed the young. A colony has one queen, who lays the eggs. In winter the "
+    "bees stay close to each other and keep warm by moving the muscles of their wings.",
+    "Paper was once made from rags. They were sorted, cut into pieces and beaten in water until only "
+    "fibres were left. A workman dipped a sieve into the vat, lifted it and let the water run off. The "
+    "sheet was pressed between layers of felt, hung up to dry, and smoothed with a stone. Today most "
+    "paper comes from wood.",
 )
 
 CAPITALS = {
@@ -208,10 +220,11 @@ def main() -> None:
 
 
 def terms_of(name: str, model: LocalChatModel) -> list[Term]:
+    """As the assistant leads: beside rules stands what keeps a reply to the point."""
     if name in INSTRUCTIONS:
         instruction, opposite = INSTRUCTIONS[name]
         return [Term(name=name, reward=attribute(name, instruction, opposite=opposite))]
-    return trait(name, end_ids=model.codec.end_ids)
+    return [*trait(name, end_ids=model.codec.end_ids), on_topic()]
 
 
 if __name__ == "__main__":

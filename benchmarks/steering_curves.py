@@ -1,109 +1,74 @@
 """Steering curves: what a trait's own measure gains as the divergence grows, ours beside published methods.
 
     python benchmarks/steering_curves.py --data PROMPTS.json --out curves.jsonl [--traits brief,asks]
-    python benchmarks/steering_curves.py --read curves.jsonl [--picture curves.png]
+    python benchmarks/steering_curves.py --read curves.jsonl [--plot curves.png]
 
 PROMPTS.json is AMULET's personal_prompts.json. Its prompts at even places were for choosing, those at odd
 places are for reporting (`--split`). One line of JSON per (trait, method, strength): every measure's mean,
 divergence per token, coherence (cosine of all-MiniLM between prompt and reply), rep-3 and diversity as ARGS
 counts them. Rows that the file already has are not run again, so a run that was cut short can go on.
-
-Methods that differ by a formula's constant are one curve here: l + γ·(l_persona − l) is CFG, CoS (λ = γ − 1),
-Linear Alignment, MOD and GenARM over prompts (γ < 1), CoSteer with rows of the same model, AMULET at 5.65;
-l + α·(l_persona − l_opposite) is proxy tuning, DExperts and Drift. ARGS and PANDA get the rules that we do.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from many_replies import mean, write_all
+from many_replies import SteeringFor, mean, write_all
 from measures import MEASURES, measured
+from steering_methods import MEASURE_OF, OURS, methods
 
 from mnemon.agent import LocalChatModel
-from mnemon.agent.decoding import Branch, Steering, budgeted, presets
-from mnemon.agent.decoding.steering import Floats, StepView, Term
-from mnemon.agent.decoding.traits import TRAITS, trait
+from mnemon.agent.decoding import Steering
 from mnemon.evals.metrics import generation
 from mnemon.models import model_path
 from mnemon.retrievers import SentenceEmbedder
 
 Row = dict[str, Any]
-
-# trait → (its measure, the opposite of its instruction)
-MEASURE_OF = {
-    "short sentences": ("words per sentence", "Use very long sentences."),
-    "plain": ("reading grade", "Use difficult academic words."),
-    "brief": ("words", "Answer at great length."),
-    "excited": ("exclamations", "Be calm and matter-of-fact."),
-    "careful": ("hedges", "State everything as certain."),
-    "asks": ("questions", "Never ask a question."),
-    "personal": ("second person", "Never address the reader."),
-}
-OURS = "mnemon"
-BUDGETS = (0.04, 0.1, 0.2)  # the default, and more
 MATRIX_BUDGET = 0.1
-
-
-class _Sum:
-    """A trait's rules as the one reward that ARGS and PANDA take, in the rules' own units."""
-
-    branches = ()
-
-    def __init__(self, terms: Sequence[Term]) -> None:
-        self._terms, self._unit = terms, max(abs(term.weight) for term in terms)
-
-    def score(self, view: StepView) -> Floats:
-        parts = [term.reward.score(view) * (term.weight / self._unit) for term in self._terms]  # type: ignore[union-attr]
-        total: Floats = np.sum(parts, axis=0)
-        return total
-
-
-def methods(name: str, end_ids: frozenset[int]) -> Iterator[tuple[str, float, Steering]]:
-    terms, persona = trait(name, end_ids=end_ids), Branch(name=name, instruction=TRAITS[name].about)
-    opposite = Branch(name=f"not {name}", instruction=MEASURE_OF[name][1])
-    for epsilon in BUDGETS:
-        yield OURS, epsilon, budgeted([*terms, presets.on_topic()], epsilon=epsilon)
-    for gamma in (0.5, 1.0, 2.0):
-        yield "guidance", gamma, presets.classifier_free_guidance(persona, gamma)
-    yield "AMULET", 4.65, presets.amulet(persona)
-    for alpha in (0.5, 1.0, 2.0):
-        yield "experts", alpha, presets.proxy_tuning(persona, opposite, alpha)
-    for weight in (0.5, 1.5):
-        yield "PAD", weight, presets.pad(persona, weight=weight)
-    yield "CoPe", 0.1, presets.cope(persona, Branch(name="base"))
-    for weight in (1.5, 4.0):
-        yield "ARGS", weight, presets.args(_Sum(terms), weight=weight)
-    for cost in (1.0, 0.25):
-        yield "PANDA", cost, presets.panda(_Sum(terms), cost=cost)
+SHOWN_KL = 0.25  # nats; the picture's width
 
 
 class Bench:
     """Prompts, model and embedder; a row for each steering."""
 
     def __init__(self, model: LocalChatModel, prompts: Sequence[str], tokens: int) -> None:
-        self.model, self._prompts, self._tokens = model, list(prompts), tokens
+        self.model, self.prompts, self._tokens = model, list(prompts), tokens
         self._embedder = SentenceEmbedder(str(model_path("all-minilm-l6-v2")))
 
-    def row(self, steering: Steering | None) -> Row:
-        asked = [[{"role": "user", "content": prompt}] for prompt in self._prompts]
+    def row(self, steering: Steering | SteeringFor | None) -> Row:
+        asked = [[{"role": "user", "content": prompt}] for prompt in self.prompts]
         replies = write_all(self.model, asked, steering, max_tokens=self._tokens)
         texts = [reply.text.strip() or "." for reply in replies]
-        found = [measured(text) for text in texts]
-        near = generation.embedding_similarity(texts, self._prompts, self._embedder)
-        return {
-            **{name: mean([row[name] for row in found]) for name in MEASURES},
-            "kl": mean([kl for reply in replies for kl in reply.kl]),
-            "coherence": mean(near),
-            **{f"rep-{n}": generation.repetition(texts, n) for n in (2, 3, 4)},
-            "diversity": generation.diversity(texts),
-            "each": {"coherence": near, **{name: [row[name] for row in found] for name in MEASURES}},
-            "texts": texts,
+        each = {
+            "coherence": generation.embedding_similarity(texts, self.prompts, self._embedder),
+            "kl": [sum(reply.kl) for reply in replies],
+            "tokens": [len(reply.kl) for reply in replies],
         }
+        return summed(texts, each)
+
+
+def summed(texts: Sequence[str], each: Mapping[str, Sequence[float]]) -> Row:
+    """A row from its replies and what was measured of each while they were written."""
+    found = [measured(text) for text in texts]
+    return {
+        **{name: mean([row[name] for row in found]) for name in MEASURES},
+        "kl": sum(each["kl"]) / max(1, sum(each["tokens"])),
+        "coherence": mean(each["coherence"]),
+        **{f"rep-{n}": generation.repetition(texts, n) for n in (2, 3, 4)},
+        "diversity": generation.diversity(texts),
+        "each": dict(each),
+        "texts": list(texts),
+    }
+
+
+def cut(row: Row, count: int) -> Row:
+    """The same row of the first `count` prompts only."""
+    each = {name: values[:count] for name, values in row["each"].items()}
+    return {**row, **summed(row["texts"][:count], each)}
 
 
 def prompts_of(file: Path, split: str, count: int) -> list[str]:
@@ -116,14 +81,14 @@ def run(given: argparse.Namespace) -> None:
     bench = Bench(model, prompts_of(given.data, given.split, given.prompts), given.tokens)
     done = {key_of(row) for row in read_rows(given.out)} if given.out.exists() else set()
 
-    def keep(row: Row, steering: Steering | None) -> None:
+    def keep(row: Row, steering: Steering | SteeringFor | None) -> None:
         if key_of(row) not in done:
             with given.out.open("a", encoding="utf-8") as out:
                 out.write(json.dumps({**row, **bench.row(steering)}) + "\n")
 
     keep({"trait": "", "method": "base", "strength": 0.0}, None)
     for name in given.traits.split(","):
-        for method, strength, steering in methods(name, model.codec.end_ids):
+        for method, strength, steering in methods(name, model, bench.prompts):
             if given.methods is None or method in given.methods.split(","):
                 keep({"trait": name, "method": method, "strength": strength}, steering)
 
@@ -158,53 +123,122 @@ def best_within(rows: Sequence[Row], base: Row, name: str, kl: float) -> tuple[f
     return best, winner
 
 
+def apart(row: Row, base: Row) -> tuple[float, float]:
+    """How far coherence moved, and the standard error of that over the prompts, in pairs."""
+    count = len(row["texts"])
+    moved = np.array(row["each"]["coherence"]) - np.array(base["each"]["coherence"][:count])
+    return float(moved.mean()), float(moved.std(ddof=1) / len(moved) ** 0.5)
+
+
 def show(rows: Sequence[Row]) -> None:
+    """The tables of evals/LOG.md: ours beside the best other, the matrix at one budget, every other point."""
     base = next(row for row in rows if row["method"] == "base")
-    print(f"base: coherence {base['coherence']:.3f}, rep-3 {base['rep-3']:.1f}, {base['diversity']:.2f}")
+    count = len(base["texts"])
+    print(
+        f"{count} prompts; unsteered coherence {base['coherence']:.3f}, rep-3 {base['rep-3']:.1f},", end=" "
+    )
+    print(f"diversity {base['diversity']:.2f}\n")
+    _show_ours(rows, base)
+    _show_matrix([row for row in rows if row["method"] == OURS and row["strength"] == MATRIX_BUDGET], base)
+    _show_others([row for row in rows if row["method"] not in ("base", OURS)], base)
+
+
+def _table(*head: str) -> None:
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
+
+
+def _show_ours(rows: Sequence[Row], base: Row) -> None:
+    head = "trait: measure (unsteered)", "budget", "KL", "ours", "gained", "ours, best other"
+    _table(*head, "coherence", "rep-3", "diversity")
+    ahead = close = cells = 0
     for name, (key, _) in MEASURE_OF.items():
-        mine = [row for row in rows if row["trait"] == name and row["method"] == OURS]
         others = [row for row in rows if row["trait"] == name and row["method"] != OURS]
-        for row in mine:
-            best, winner = best_within(others, base, name, row["kl"])
-            apart = np.array(row["each"]["coherence"]) - np.array(base["each"]["coherence"])
+        for row in rows:
+            if row["trait"] != name or row["method"] != OURS:
+                continue
+            same = min([len(row["texts"]), *(len(other["texts"]) for other in others)])
+            mine, plain = cut(row, same), cut(base, same)  # compared on the prompts that all were given
+            best, winner = best_within([cut(other, same) for other in others], plain, name, mine["kl"])
+            reached = gained(mine, plain, name)
+            moved, error = apart(row, base)
+            cells, ahead = cells + 1, ahead + (reached >= best)
+            close += moved >= -0.02
             print(
-                f"{name:16} {key:18} ε {row['strength']:.2f} KL {row['kl']:.3f}:"
-                f" {base[key]:.2f} → {row[key]:.2f}"
-                f"  gained {gained(row, base, name):+.2f}, best other {best:+.2f} ({winner})"
-                f"  coherence {apart.mean():+.3f} ± {apart.std() / len(apart) ** 0.5:.3f}"
-                f"  rep-3 {row['rep-3']:.1f} diversity {row['diversity']:.2f}"
+                f"| {name}: {key} ({base[key]:.2f}) | {row['strength']} | {row['kl']:.3f} | {row[key]:.2f}"
+                f" | {gained(row, base, name):+.2f} | {reached:+.2f}, {best:+.2f} ({winner})"
+                f" | {moved:+.3f} ± {error:.3f} | {row['rep-3']:.1f} | {row['diversity']:.2f} |"
             )
-    middle = [row for row in rows if row["method"] == OURS and row["strength"] == MATRIX_BUDGET]
+    print(f"\nOn or above the best other in {ahead} of {cells}; coherence at most 0.02 lower in {close}.\n")
+
+
+def _show_matrix(middle: Sequence[Row], base: Row) -> None:
+    _table("moved by →", *[row["trait"] for row in middle])
     for key, _ in MEASURE_OF.values():
-        moved = {row["trait"]: MEASURES[key] * (row[key] - base[key]) for row in middle}
-        winner = max(moved, key=lambda other: moved[other]) if moved else "nobody"
-        print(f"{key:18} moved furthest by {winner:16}", {other: round(by, 2) for other, by in moved.items()})
+        moved = [MEASURES[key] * (row[key] - base[key]) for row in middle]
+        cells = [f"**{by:+.2f}**" if by == max(moved) else f"{by:+.2f}" for by in moved]
+        print(f"| {key} | {' | '.join(cells)} |")
+
+
+def _show_others(others: Sequence[Row], base: Row) -> None:
+    points = list(dict.fromkeys((row["method"], row["strength"]) for row in others))
+    print()
+    _table("gained (KL, coherence)", *MEASURE_OF)
+    for method, strength in points:
+        found = {
+            row["trait"]: row for row in others if (row["method"], row["strength"]) == (method, strength)
+        }
+        cells = [_cell(found[name], base) if name in found else "not run" for name in MEASURE_OF]
+        print(f"| {method} {strength} | {' | '.join(cells)} |")
+
+
+def _cell(row: Row, base: Row) -> str:
+    plain = cut(base, len(row["texts"]))
+    return f"{gained(row, plain, row['trait']):+.2f} ({row['kl']:.3f}, {apart(row, base)[0]:+.3f})"
 
 
 def draw(rows: Sequence[Row], file: Path) -> None:
+    """A panel for each trait: what every method gains at which divergence; one legend in the last panel."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    base = next(row for row in rows if row["method"] == "base")
-    names = [name for name in MEASURE_OF if any(row["trait"] == name for row in rows)]
-    figure, axes = plt.subplots(2, 4, figsize=(15, 7), squeeze=False)
-    for axis, name in zip(axes.flat, names, strict=False):
-        for method in dict.fromkeys(row["method"] for row in rows if row["trait"] == name):
+    shared = min(len(row["texts"]) for row in rows)
+    base = cut(next(row for row in rows if row["method"] == "base"), shared)
+    others = sorted({row["method"] for row in rows} - {"base", OURS})
+    colours = {method: plt.get_cmap("tab10")(i) for i, method in enumerate(others)}
+    figure, axes = plt.subplots(2, 4, figsize=(13, 6.4))
+    rows = [cut(row, shared) for row in rows]
+    for axis, (name, (measure, _)) in zip(axes.flat, MEASURE_OF.items(), strict=False):
+        for method in (*others, OURS):
             points = sorted(
                 (row["kl"], gained(row, base, name))
                 for row in rows
-                if row["trait"] == name and row["method"] == method and row["kl"] <= 2 * max(BUDGETS)
+                if row["trait"] == name and row["method"] == method
             )
-            style = {"linewidth": 2.5, "color": "black"} if method == OURS else {"alpha": 0.7}
+            looks = (
+                {"color": "black", "linewidth": 2.5, "markersize": 6}
+                if method == OURS
+                else {"color": colours[method], "linewidth": 1.2, "markersize": 4}
+            )
             if points:
-                axis.plot(*zip((0.0, 0.0), *points, strict=True), marker="o", label=method, **style)
-        axis.set_title(f"{name}: {MEASURE_OF[name][0]}")
-        axis.set_xlabel("KL per token, nats")
-        axis.legend(fontsize=7)
-    for axis in axes.flat[len(names) :]:
-        axis.axis("off")
+                axis.plot(*zip((0.0, 0.0), *points, strict=True), marker="o", label=method, **looks)
+        ours = [row for row in rows if row["trait"] == name and row["method"] == OURS]
+        top = max((gained(row, base, name) for row in ours), default=1.0)
+        axis.set_xlim(0, SHOWN_KL)
+        axis.set_ylim(-0.35 * top, 1.15 * top)
+        axis.axhline(0, color="grey", linewidth=0.6)
+        fewer = MEASURES[measure] < 0
+        axis.set_title(
+            f"{name}: {'fewer ' if fewer and measure != 'reading grade' else ''}{measure}", fontsize=10
+        )
+        axis.tick_params(labelsize=8)
+    for axis in (*axes[1, :3], axes[0, 3]):
+        axis.set_xlabel("divergence, nats per token", fontsize=9)
+    for row_of_axes in axes:
+        row_of_axes[0].set_ylabel("gained over the unsteered", fontsize=9)
+    axes[1, 3].axis("off")
+    axes[1, 3].legend(*axes[0, 0].get_legend_handles_labels(), loc="center", fontsize=9, frameon=False)
     figure.tight_layout()
     figure.savefig(file, dpi=80)
 
@@ -214,7 +248,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="AMULET's personal_prompts.json")
     parser.add_argument("--out", type=Path, help="rows are appended here")
     parser.add_argument("--read", type=Path, help="show the rows of a file instead of running")
-    parser.add_argument("--picture", type=Path, help="with --read: draw the curves into this file")
+    parser.add_argument("--plot", type=Path, help="draw the curves into this file")
     parser.add_argument("--split", choices=("tune", "report"), default="report")
     parser.add_argument("--prompts", type=int, default=24)
     parser.add_argument("--tokens", type=int, default=72)
@@ -228,8 +262,8 @@ def main() -> None:
         run(given)
     rows = read_rows(given.read or given.out)
     show(rows)
-    if given.picture is not None:
-        draw(rows, given.picture)
+    if given.plot is not None:
+        draw(rows, given.plot)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import argparse
 from pathlib import Path
 
 from many_replies import write_all
-from steering_curves import MEASURE_OF, Bench, prompts_of
+from steering_curves import Bench, prompts_of
+from steering_methods import MEASURE_OF
 
 from mnemon.agent import LocalChatModel
 from mnemon.agent.decoding import Branch, Steering, Term, attribute, budgeted, presets

@@ -5,6 +5,7 @@ an `attribute`; it does follow a rule over the words themselves, and for less di
 such rules; what they gain for which divergence is measured (docs/decoding.md).
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -27,12 +28,21 @@ HEDGES = ("perhaps", "maybe", "might", "may", "could", "possibly", "probably", "
 SECOND_PERSON = ("you", "your", "yours", "yourself")
 ASKING = ("what", "how", "do", "are", "have", "would", "which", "is", "why", "who", "where", "when", "can")
 
+_WORD = re.compile(r"\w{4,}")  # shorter ones are never long
+
+
+class Asked(NamedTuple):
+    """What a trait's rules must know of the reply they lead: the tokens that end it, words asked about."""
+
+    end_ids: frozenset[int]
+    words: tuple[str, ...] = ()
+
 
 class Trait(NamedTuple):
-    """What it is in words (for people, and as an instruction), and its rules for given end tokens."""
+    """What it is in words (for people, and as an instruction), and its rules for a reply."""
 
     about: str
-    rules: Callable[[frozenset[int]], Mapping[str, tuple[TokenReward, float]]]
+    rules: Callable[[Asked], Mapping[str, tuple[TokenReward, float]]]
 
 
 TRAITS: Mapping[str, Trait] = {
@@ -41,10 +51,14 @@ TRAITS: Mapping[str, Trait] = {
     ),
     "plain": Trait(
         "Use simple words that a child knows.",
-        lambda _: {"word length": (PlainWords(), 0.12), "sentence length": (SentenceLength(8), 1.5)},
+        lambda asked: {
+            "word length": (PlainWords(spared=asked.words), 0.12),
+            "sentence length": (SentenceLength(8), 1.5),
+        },
     ),
     "brief": Trait(
-        "Answer in one short sentence.", lambda ends: {"reply length": (ReplyLength(15, end_ids=ends), 1.0)}
+        "Answer in one short sentence.",
+        lambda asked: {"reply length": (ReplyLength(15, end_ids=asked.end_ids), 1.0)},
     ),
     "excited": Trait(
         "Be excited! Use exclamation marks!", lambda _: {"exclamation marks": (SentenceMark("!"), 1.0)}
@@ -64,10 +78,13 @@ TRAITS: Mapping[str, Trait] = {
 }
 
 
-def trait(name: str, *, end_ids: Iterable[int], weight: float = 1.0) -> list[Term]:
-    """The terms of a trait. `end_ids` end a reply (`model.codec.end_ids`); a negative weight is a dislike."""
+def trait(name: str, *, end_ids: Iterable[int], asked: str = "", weight: float = 1.0) -> list[Term]:
+    """The terms of a trait. `end_ids` end a reply (`model.codec.end_ids`); a negative weight is a dislike.
+
+    `asked` is the message that is answered: its words are not what a rule about wording is about.
+    """
     check_traits([name])
-    rules = TRAITS[name].rules(frozenset(end_ids))
+    rules = TRAITS[name].rules(Asked(frozenset(end_ids), tuple(_WORD.findall(asked))))
     return [
         Term(
             name=name if len(rules) == 1 else f"{name}: {part}",

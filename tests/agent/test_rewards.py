@@ -117,6 +117,14 @@ def test_long_words_are_disliked_as_they_grow() -> None:
     assert reward[0] == reward[4] == 0
 
 
+def test_words_of_the_question_are_never_too_long() -> None:
+    spared = PlainWords(spared=["Extraordinarily", "beauty"])
+    reward = spared.score(view("a beautiful"))
+    assert reward[6] == 0
+    assert reward[7] == -(len("beautifully") - 5)  # another word than the question's
+    assert PlainWords(spared=["perhapses"]).score(view("a p"))[1] == 0  # on the way to one
+
+
 def test_own_words_are_those_that_the_person_uses_more_than_others() -> None:
     background = [i % 9 for i in range(900)]
     person = [1] * 60 + [5] * 40

@@ -41,6 +41,16 @@ def test_a_trait_prefers_what_it_is_named_for(name: str, written: str, liked: st
     assert total[texts.index(liked)] > total[texts.index(disliked)]
 
 
+def test_plain_words_leave_what_was_asked_about_its_name() -> None:
+    seen = view("A", pieces=[" extraordinarily", " unquestionably"])
+    blind, knowing = (
+        next(term for term in trait("plain", end_ids=END_IDS, asked=asked) if term.name == "plain: word length")
+        for asked in ("", "What happens extraordinarily often?")
+    )
+    assert blind.reward.score(seen).tolist() == [-10, -9]  # type: ignore[union-attr]
+    assert knowing.reward.score(seen).tolist() == [0, -9]  # type: ignore[union-attr]
+
+
 def test_a_disliked_trait_has_the_other_sign() -> None:
     (liked,), (disliked,) = trait("excited", end_ids=()), trait("excited", end_ids=(), weight=-0.5)
     assert liked.weight == RULE_WEIGHT
