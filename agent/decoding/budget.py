@@ -8,12 +8,14 @@ import numpy as np
 
 from mnemon.agent.decoding.steering import Floats
 
-_STEPS = 60  # bisection alone would be exact to a double by then; Newton's rule needs 3 to 6
+_STEPS = 200  # Newton's rule needs 4 to 7; bisection, where KL is flat, as many as a double has bits
+_TOLERANCE = 1e-9
+_FLAT = 1e-12  # rewards that differ by less, as a share of the largest, differ by rounding
 
 
 def tilted(log_p: Floats, reward: Floats, lam: float) -> Floats:
     """log π_λ."""
-    scores = log_p + lam * reward
+    scores = log_p + lam * (reward - reward.max())  # a constant in r must not round away what differs
     top = float(scores.max())
     result: Floats = scores - (top + float(np.log(np.exp(scores - top).sum())))
     return result
@@ -34,42 +36,50 @@ def _divergence_and_variance(log_p: Floats, reward: Floats, lam: float) -> tuple
     return max(kl, 0.0), float(pi @ (spread * spread))
 
 
-def lambda_for_divergence(
-    log_p: Floats, reward: Floats, epsilon: float, *, lam_max: float, tolerance: float = 1e-4
-) -> float:
-    """The largest λ in [0, lam_max] with KL(π_λ ‖ base) ≤ epsilon, to a relative `tolerance` of epsilon.
+def lambda_for_divergence(log_p: Floats, reward: Floats, epsilon: float, *, lam_max: float) -> float:
+    """The largest λ in [0, lam_max] with KL(π_λ ‖ base) ≤ epsilon, to a relative `_TOLERANCE` of epsilon.
 
     Where the budget cannot be spent because one token has all the mass, the λ that gives it 99 % of the
     divergence there is.
 
-    Newton's rule from the second-order start √(2ε/Var), kept inside a bracket that halves when it leaves it.
+    Solved for rewards between −1 and 0, so that neither scale nor shift of the reward has a say in when to
+    stop: only λ·(r − max r) is ever computed, which no constant in r can drown.
     """
-    p = np.exp(log_p)
-    centred = reward - float(p @ reward)
-    variance = float(p @ (centred * centred))
-    if epsilon <= 0 or variance <= 1e-18 or len(log_p) < 2:
+    spread = float(np.ptp(reward))
+    if epsilon <= 0 or len(log_p) < 2 or spread <= _FLAT * max(1.0, float(np.abs(reward).max())):
         return 0.0
-    most = divergence(log_p, reward, lam_max)
+    unit = (reward - reward.max()) / spread
+    limit = lam_max * spread
+    most = divergence(log_p, unit, limit)
     if most <= epsilon:
-        if divergence(log_p, reward, lam_max / 2) < 0.999 * most:
+        if divergence(log_p, unit, limit / 2) < 0.999 * most:
             return lam_max
         # All mass is on the best token long before lam_max. A λ far beyond that changes nothing but
         # the trace, where it would dwarf every other step; so take the one that gets there.
         epsilon = 0.99 * most
-    low, high = 0.0, lam_max
-    lam = min(float(np.sqrt(2 * epsilon / variance)), lam_max / 2)
+    return _root(log_p, unit, epsilon, limit) / spread
+
+
+def _root(log_p: Floats, unit: Floats, epsilon: float, limit: float) -> float:
+    """Newton's rule from the second-order start √(2ε/Var), kept inside a bracket that halves when it leaves
+    it. Two nearly equal best tokens make KL almost flat before it rises again; there a small error in KL
+    is a large one in π (about its square root), so the tolerance is far below what a budget would need.
+    """
+    variance = _divergence_and_variance(log_p, unit, 0.0)[1]
+    low, high = 0.0, limit
+    lam = limit / 2 if variance == 0 else min(float(np.sqrt(2 * epsilon / variance)), limit / 2)
     for _ in range(_STEPS):
-        kl, spread = _divergence_and_variance(log_p, reward, lam)
+        kl, variance = _divergence_and_variance(log_p, unit, lam)
         if kl <= epsilon:
             low = lam
-            if epsilon - kl <= tolerance * epsilon:
+            if epsilon - kl <= _TOLERANCE * epsilon:
                 break
         else:
             high = lam
-        slope = lam * spread
+        slope = lam * variance
         # Aim just inside the budget, so that Newton's last step lands on the permitted side.
-        step = lam - (kl - epsilon * (1 - tolerance / 2)) / slope if slope > 1e-18 else -1.0
+        step = lam - (kl - epsilon * (1 - _TOLERANCE / 2)) / slope if slope > 0 else -1.0
         lam = step if low < step < high else (low + high) / 2
-        if high - low <= 1e-12 * max(1.0, high):
+        if high - low <= 1e-15 * high:
             break
     return low

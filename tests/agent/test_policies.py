@@ -52,6 +52,17 @@ def test_the_budget_is_met_as_a_fine_grid_says(epsilon: float, seed: int) -> Non
         assert spent(at, lam) >= 0.98 * kl[-1]
 
 
+def assert_same_whatever_scale_and_shift(
+    b: Floats, reward: Floats, epsilon: float, *, scale: float, shift: float
+) -> None:
+    lam = lambda_for_divergence(b, reward, epsilon, lam_max=1e6)
+    moved = reward * scale + shift
+    other = lambda_for_divergence(b, moved, epsilon, lam_max=1e6 / scale)
+    assert divergence(b, reward, lam) <= epsilon * (1 + 1e-9)
+    assert divergence(b, moved, other) <= epsilon * (1 + 1e-9)
+    np.testing.assert_allclose(np.exp(tilted(b, reward, lam)), np.exp(tilted(b, moved, other)), atol=2e-3)
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.floats(-12, 12), min_size=2, max_size=64),
@@ -63,14 +74,41 @@ def test_the_budget_is_met_as_a_fine_grid_says(epsilon: float, seed: int) -> Non
 def test_the_budget_holds_whatever_scale_and_shift_a_reward_has(
     logits: list[float], seed: int, epsilon: float, scale: float, shift: float
 ) -> None:
-    b = log_softmax(np.array(logits))
     reward = np.random.default_rng(seed).normal(size=len(logits))
-    lam = lambda_for_divergence(b, reward, epsilon, lam_max=1e6)
-    other = lambda_for_divergence(b, reward * scale + shift, epsilon, lam_max=1e6 / scale)
-    assert divergence(b, reward, lam) <= epsilon * (1 + 1e-9)
-    np.testing.assert_allclose(
-        np.exp(tilted(b, reward, lam)), np.exp(tilted(b, reward * scale + shift, other)), atol=2e-3
+    assert_same_whatever_scale_and_shift(
+        log_softmax(np.array(logits)), reward, epsilon, scale=scale, shift=shift
     )
+
+
+@pytest.mark.parametrize("kind", ["plain", "two all but equal", "few values", "one token has the mass"])
+def test_the_budget_is_as_indifferent_in_thousands_of_draws(kind: str) -> None:
+    dice = np.random.default_rng(11)
+    for _ in range(1500):
+        k = int(dice.integers(2, 65))
+        logits, reward = dice.uniform(-12, 12, size=k), dice.normal(size=k)
+        if (
+            kind == "two all but equal"
+        ):  # KL is flat between the λ that reaches both and the one that parts them
+            logits[:] = dice.normal()
+            reward[0] = reward.max() + 10 ** dice.uniform(-4, -1)
+        elif kind == "few values":
+            reward = dice.choice([-2.0, 0.0, 0.0, 1.0], size=k)
+        elif kind == "one token has the mass":
+            logits[0] = 40.0
+        assert_same_whatever_scale_and_shift(
+            log_softmax(logits),
+            reward,
+            float(10 ** dice.uniform(-4, 0.7)),
+            scale=float(10 ** dice.uniform(-3, 3)),
+            shift=float(dice.uniform(-1e3, 1e3)),
+        )
+
+
+def test_rewards_that_differ_only_by_rounding_do_nothing() -> None:
+    b = step(0).log_p
+    noise = 0.1 * np.ones(20) + 1e-17 * np.arange(20)
+    assert lambda_for_divergence(b, 3.3 * noise, 0.1, lam_max=1e6) == 0
+    assert lambda_for_divergence(b, np.zeros(20), 0.1, lam_max=1e6) == 0
 
 
 def test_divergence_is_the_sum_that_defines_it() -> None:
