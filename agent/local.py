@@ -158,11 +158,11 @@ class LocalChatModel(ChatModel):
         draft = Draft(self.name, plan)
         return DraftStream(self._write(plan, options, draft), draft)
 
-    def steering_for(self, plan: PersonaPlan) -> Steering:
-        """A persona's plan as a steering: `persona.compile(model, question)` asks for it."""
+    def steering_for(self, plan: PersonaPlan, *, asked: str = "") -> Steering:
+        """A persona's plan as a steering of the answer to `asked`; `persona.compile(model)` asks for it."""
         from mnemon.agent.persona import steering_for
 
-        return steering_for(plan, end_ids=self.codec.end_ids)
+        return steering_for(plan, end_ids=self.codec.end_ids, asked=asked)
 
     def add_style(
         self,

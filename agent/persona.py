@@ -20,7 +20,7 @@ from mnemon.agent.decoding.rewards import (
     SentenceOpening,
 )
 from mnemon.agent.decoding.steering import CandidateReward, TokenReward
-from mnemon.agent.decoding.traits import RULE_WEIGHT
+from mnemon.agent.decoding.traits import RULE_WEIGHT, Asked, words_of
 from mnemon.profiles import Plan, Trait
 
 SHORT_REPLY, LONG_REPLY = 25.0, 150.0  # words
@@ -37,12 +37,13 @@ class PersonaSteering(Steering):
 
 
 def steering_for(
-    plan: Plan, *, end_ids: Iterable[int] = (), epsilon: float = DEFAULT_EPSILON
+    plan: Plan, *, end_ids: Iterable[int] = (), asked: str = "", epsilon: float = DEFAULT_EPSILON
 ) -> PersonaSteering:
     """The plan as rewards under a divergence budget of `epsilon` nats a token, less where the plan is unsure.
-    `end_ids` are the tokens that end a reply; without them its length cannot be led."""
-    ends = tuple(end_ids)
-    terms = [term for wish in plan.wishes for term in _terms(wish.trait, wish.pull, ends)]
+    `end_ids` are the tokens that end a reply; without them its length cannot be led. `asked` is the message
+    that is answered: its words are nobody's style."""
+    about = Asked(frozenset(end_ids), words_of(asked))
+    terms = [term for wish in plan.wishes for term in _terms(wish.trait, wish.pull, about)]
     if any(_is_rule(term) for term in terms):
         terms.append(on_topic())
     if plan.about:
@@ -58,10 +59,10 @@ def _is_rule(term: Term) -> bool:
     return not isinstance(term.reward, CandidateReward) and not term.reward.branches
 
 
-def _terms(trait: Trait, pull: float, ends: tuple[int, ...]) -> list[Term]:
+def _terms(trait: Trait, pull: float, asked: Asked) -> list[Term]:
     """One trait's rewards, each weighed as it is heard: a contrast by its own spread, a rule as it is."""
     terms = []
-    for name, reward, weight in _rewards(trait, pull >= 0, ends):
+    for name, reward, weight in _rewards(trait, pull >= 0, asked):
         contrast = bool(reward.branches)
         terms.append(
             Term(
@@ -74,7 +75,7 @@ def _terms(trait: Trait, pull: float, ends: tuple[int, ...]) -> list[Term]:
     return terms
 
 
-def _rewards(trait: Trait, wanted: bool, ends: tuple[int, ...]) -> Iterator[tuple[str, TokenReward, float]]:
+def _rewards(trait: Trait, wanted: bool, asked: Asked) -> Iterator[tuple[str, TokenReward, float]]:
     """Name, reward and weight of each way in which a trait is led."""
     name = trait.name if wanted else f"not {trait.name}"
     for way in trait.steering:
@@ -84,13 +85,13 @@ def _rewards(trait: Trait, wanted: bool, ends: tuple[int, ...]) -> Iterator[tupl
                 against = Branch(name=f"opposite of {name}", instruction=opposite)
                 yield name, Contrast(Branch(name=name, instruction=said), against), 1.0
             case "reply-length":
-                if ends:
+                if asked.end_ids:
                     words = SHORT_REPLY if wanted else LONG_REPLY
-                    yield f"{name}: length", ReplyLength(words, end_ids=ends), 1.0
+                    yield f"{name}: length", ReplyLength(words, end_ids=asked.end_ids), 1.0
             case "sentence-length":
                 yield f"{name}: sentences", SentenceLength(SHORT_SENTENCE if wanted else LONG_SENTENCE), 1.0
             case "plain-words":
-                yield f"{name}: words", PlainWords(), 0.33 if wanted else -0.33
+                yield f"{name}: words", PlainWords(spared=asked.words), 0.33 if wanted else -0.33
             case "lexicon" | "sentence-mark" | "sentence-opening":
                 yield from _by_words(trait, name, way, wanted)
 

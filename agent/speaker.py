@@ -217,7 +217,9 @@ class GroundedSpeaker(PlainSpeaker):
         from mnemon.agent.decoding.presets import grounding, grounding_term
         from mnemon.agent.decoding.steering import Branch
 
-        manner = self.model.steering_for(plan) if plan is not None and self.steers else None
+        manner = (
+            self.model.steering_for(plan, asked=prompt.question) if plan is not None and self.steers else None
+        )
         if not self._grounds(prompt):
             return manner
         without = Branch(name="without memories", messages=prompt.without_memories)

@@ -141,9 +141,13 @@ class SentenceLength(_Wordwise):
 
 @dataclass(frozen=True)
 class SentenceMark(_Wordwise):
-    """Rewards ending a sentence, once it has a word, with one mark rather than another: "!" or "?"."""
+    """Rewards ending a sentence, once it has a word, with one mark rather than another: "!" or "?".
+
+    With `rest`, only when none of so many sentences before it ended so.
+    """
 
     mark: str
+    rest: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.mark not in (".", "!", "?"):
@@ -151,7 +155,8 @@ class SentenceMark(_Wordwise):
 
     def score(self, view: StepView) -> Floats:
         text = view.text()
-        if not _WORD.search(_open_sentence(text)):
+        lately = _last_sentences(text, self.rest)
+        if not _WORD.search(_open_sentence(text)) or any(self.mark in said[-3:] for said in lately):
             return np.zeros(len(view.candidates))
         pieces = view.candidate_texts()
         return np.array([float(self.mark in piece and _ends_sentence(text, piece)) for piece in pieces])
@@ -159,9 +164,13 @@ class SentenceMark(_Wordwise):
 
 @dataclass(frozen=True)
 class SentenceOpening(_Wordwise):
-    """Rewards beginning a sentence with one of some words, such as "What" for somebody who asks."""
+    """Rewards beginning a sentence with one of some words, such as "What" for somebody who asks.
+
+    With `rest`, only when none of so many sentences before it was a question.
+    """
 
     words: Iterable[str]
+    rest: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         _keep(self, words=frozenset(word.lower() for word in self.words))
@@ -169,7 +178,8 @@ class SentenceOpening(_Wordwise):
             raise UsageError("SentenceOpening needs at least one word.")
 
     def score(self, view: StepView) -> Floats:
-        if _open_sentence(view.text()).strip():
+        lately = _last_sentences(view.text(), self.rest)
+        if _open_sentence(view.text()).strip() or any("?" in said[-3:] for said in lately):
             return np.zeros(len(view.candidates))
         return np.array([float(piece.strip().lower() in self.words) for piece in view.candidate_texts()])
 
@@ -238,6 +248,17 @@ def _open_word(text: str) -> str:
 def _open_sentence(text: str) -> str:
     """What has been written of the sentence that is not ended yet; a line ends one too."""
     return _SENTENCE_END.split(text)[-1]
+
+
+def _last_sentences(text: str, count: int) -> list[str]:
+    """The last finished sentences that have words, with what ended them."""
+    found: list[str] = []
+    start = 0
+    for end in _SENTENCE_END.finditer(text) if count else ():
+        if _WORD.search(text[start : end.end()]):
+            found.append(text[start : end.end()].rstrip())
+        start = end.end()
+    return found[-count:] if count else []
 
 
 def _ends_sentence(text: str, piece: str) -> bool:

@@ -26,7 +26,9 @@ RULE_WEIGHT = 10.0
 
 HEDGES = ("perhaps", "maybe", "might", "may", "could", "possibly", "probably", "likely", "often", "usually")
 SECOND_PERSON = ("you", "your", "yours", "yourself")
-ASKING = ("what", "how", "do", "are", "have", "would", "which", "is", "why", "who", "where", "when", "can")
+# Not "when", "have" and "where": more statements than questions begin with them.
+ASKING = ("what", "how", "do", "are", "would", "which", "is", "why", "who", "can", "does", "could", "should")
+ASKING_REST = 2  # sentences between two questions; without it, a question is asked again and again
 
 _WORD = re.compile(r"\w{4,}")  # shorter ones are never long
 
@@ -69,7 +71,10 @@ TRAITS: Mapping[str, Trait] = {
     ),
     "asks": Trait(
         "Ask the user questions.",
-        lambda _: {"openings": (SentenceOpening(ASKING), 1.0), "question marks": (SentenceMark("?"), 2.0)},
+        lambda _: {
+            "openings": (SentenceOpening(ASKING, rest=ASKING_REST), 1.0),
+            "question marks": (SentenceMark("?", rest=ASKING_REST), 2.0),
+        },
     ),
     "personal": Trait(
         "Speak to the user as you, about their life.",
@@ -84,7 +89,7 @@ def trait(name: str, *, end_ids: Iterable[int], asked: str = "", weight: float =
     `asked` is the message that is answered: its words are not what a rule about wording is about.
     """
     check_traits([name])
-    rules = TRAITS[name].rules(Asked(frozenset(end_ids), tuple(_WORD.findall(asked))))
+    rules = TRAITS[name].rules(Asked(frozenset(end_ids), words_of(asked)))
     return [
         Term(
             name=name if len(rules) == 1 else f"{name}: {part}",
@@ -94,6 +99,11 @@ def trait(name: str, *, end_ids: Iterable[int], asked: str = "", weight: float =
         )
         for part, (reward, share) in rules.items()
     ]
+
+
+def words_of(message: str) -> tuple[str, ...]:
+    """Those of a message that a rule about wording may spare."""
+    return tuple(dict.fromkeys(_WORD.findall(message.lower())))
 
 
 def check_traits(names: Iterable[str]) -> None:

@@ -72,7 +72,7 @@ class Led(BaseModel):
         for name, weight in self.persona.items():
             persona = persona.leaning(name, weight, bank=bank)
         plan = persona.plan(question, bank=bank, about=self.about)
-        return model.steering_for(plan) if plan else None
+        return model.steering_for(plan, asked=question) if plan else None
 
     def _grounded(self, manner: Steering | None) -> Steering | None:
         if self.without_memories is None or not self.grounding:

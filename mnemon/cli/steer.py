@@ -57,7 +57,7 @@ def steer(
     terms = _terms(towards or [], away_from or [], traits or [], heads or [])
     settings = load_settings(model=model, device=device, engine=engine)
     local = LocalChatModel.open(settings.model, device=settings.device, engine=settings.engine)
-    steering = _steering(terms, traits or [], local.codec.end_ids, policy)
+    steering = _steering(terms, _rules(traits or [], local.codec.end_ids, prompt), policy)
     messages = [{"role": "user", "content": prompt}]
     trace: Trace = local.steer(messages, steering, options=ReplyOptions(max_tokens=max_tokens)).reply.trace  # type: ignore[attr-defined]
     if html is not None:
@@ -88,14 +88,16 @@ def _terms(towards: list[str], away_from: list[str], traits: list[str], heads: l
     return contrasts + [Term(name=file.stem, reward=RewardHead.load(file)) for file in heads]
 
 
-def _steering(
-    terms: "list[Term]", traits: list[str], end_ids: frozenset[int], policy: "LambdaPolicy"
-) -> "Steering":
-    from mnemon.agent.decoding import RewardHead, budgeted
-    from mnemon.agent.decoding.presets import on_topic
+def _rules(traits: list[str], end_ids: frozenset[int], asked: str) -> "list[Term]":
     from mnemon.agent.decoding.traits import trait
 
-    rules = [term for name in traits for term in trait(name, end_ids=end_ids)]
+    return [term for name in traits for term in trait(name, end_ids=end_ids, asked=asked)]
+
+
+def _steering(terms: "list[Term]", rules: "list[Term]", policy: "LambdaPolicy") -> "Steering":
+    from mnemon.agent.decoding import RewardHead, budgeted
+    from mnemon.agent.decoding.presets import on_topic
+
     heads = any(isinstance(term.reward, RewardHead) for term in terms)
     topic = [on_topic()] if rules or heads else []
     # Each candidate that a head reads costs a column of the step.

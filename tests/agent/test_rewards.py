@@ -96,6 +96,14 @@ def test_sentences_may_begin_with_a_word() -> None:
         SentenceOpening([])
 
 
+def test_questions_rest_between_sentences() -> None:
+    marks, opens = SentenceMark("!", rest=2), SentenceOpening(["Perhaps"], rest=1)
+    assert not marks.score(view('Well "done!" Now I go. It is')).any()
+    assert marks.score(view("Well done! Now I go. It is. 1.\n\nOne has"))[4] == 1
+    assert not opens.score(view("Does it rain?")).any()
+    assert opens.score(view("Does it rain? It does."))[1] == 1
+
+
 def test_a_habit_rests_between_words() -> None:
     hedges = Lexicon(["perhaps"], rest=2, beginnings=False)
     assert hedges.score(view("It may")).tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 0]

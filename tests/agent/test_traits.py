@@ -43,10 +43,8 @@ def test_a_trait_prefers_what_it_is_named_for(name: str, written: str, liked: st
 
 def test_plain_words_leave_what_was_asked_about_its_name() -> None:
     seen = view("A", pieces=[" extraordinarily", " unquestionably"])
-    blind, knowing = (
-        next(term for term in trait("plain", end_ids=END_IDS, asked=asked) if term.name == "plain: word length")
-        for asked in ("", "What happens extraordinarily often?")
-    )
+    asked = ("", "What happens extraordinarily often?")
+    blind, knowing = (trait("plain", end_ids=END_IDS, asked=message)[0] for message in asked)
     assert blind.reward.score(seen).tolist() == [-10, -9]  # type: ignore[union-attr]
     assert knowing.reward.score(seen).tolist() == [0, -9]  # type: ignore[union-attr]
 
