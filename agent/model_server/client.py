@@ -110,11 +110,11 @@ class ServedChatModel(ChatModel):
             return len(self.codec.encode(text))
         return len(self.codec.prompt_ids(check_messages(text)))
 
-    def steering_for(self, plan: Plan) -> "Steering":
-        """A persona's plan as a steering: `persona.compile(model, question)` asks for it."""
+    def steering_for(self, plan: Plan, *, asked: str = "") -> "Steering":
+        """A persona's plan as a steering of the answer to `asked`; `persona.compile(model)` asks for it."""
         from mnemon.agent.persona import steering_for
 
-        return steering_for(plan, end_ids=self.codec.end_ids)
+        return steering_for(plan, end_ids=self.codec.end_ids, asked=asked)
 
     def stream(self, messages: Sequence[Message], options: ReplyOptions = DEFAULT_OPTIONS) -> ReplyStream:
         return self.steer(messages, None, options=options)
