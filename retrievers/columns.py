@@ -4,14 +4,16 @@ the history holds.
 Knows rows and numbers only; `windows.Rows` keeps the texts and says what changed.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+T = TypeVar("T")
 
 REACH = 3  # neighbours to each side that a window may take in
 NONE = -1  # the row that stands for "no neighbour": as an index it is the last place, whatever the length
@@ -36,6 +38,14 @@ class Columns:
     speaker: Ints  # (n + 1,) code; -1 for no neighbour
     position: Ints  # (n,) place in its session
     links: Mapping[int, Ints]  # step → (n + 1,) the row so many turns later in the session, or NONE
+    _worked_out: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, name: str, work: Callable[[], T]) -> T:
+        """What follows from the rows alone, by name: worked out by the first query after a change."""
+        if name not in self._worked_out:
+            self._worked_out[name] = work()
+        found: T = self._worked_out[name]
+        return found
 
     def spread(self, values: Floats, kernel: Sequence[float]) -> Floats:
         """Each row's value plus its neighbours', weighed by distance. (n + 1,) → (n + 1,); the last is 0."""

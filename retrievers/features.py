@@ -8,6 +8,7 @@ hundred thousand turns: z-scores over the history, or shares of what the query c
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from mnemon.retrievers.columns import Columns, Floats, Ints
 from mnemon.retrievers.entities import ASKABLE, ASSISTANT_NAMES, USER_NAMES, Mark, Mentions
 from mnemon.retrievers.piece_vectors import Cosines
-from mnemon.retrievers.segments import mean_of_best, near_sums
+from mnemon.retrievers.segments import groups_of, mean_of_best, near_sums
 from mnemon.retrievers.timing import TimeSpan
 from mnemon.retrievers.windows import Rows
 
@@ -65,6 +66,36 @@ class Asked:
     now: datetime | None
 
 
+class Scale(NamedTuple):
+    """What is usual over a history."""
+
+    mean: float
+    deviation: float  # 0 where nothing differs
+
+    def of(self, values: Floats) -> Floats:
+        """z-scores; 0 where nothing differs."""
+        if not self.deviation:
+            return np.zeros_like(values)
+        scaled: Floats = (values - self.mean) / self.deviation
+        return scaled
+
+
+def scale(values: Floats, over: NDArray[np.bool_]) -> Scale:
+    """Of the rows in `over`."""
+    chosen = values[: over.size] if over.all() else values[: over.size][over]
+    if not chosen.size:
+        return Scale(0.0, 0.0)
+    mean = float(chosen.mean())
+    centred = chosen - mean
+    deviation = float(np.sqrt(centred @ centred / chosen.size))
+    return Scale(mean, deviation if deviation >= 1e-9 else 0.0)
+
+
+def standard(values: Floats, over: NDArray[np.bool_]) -> Floats:
+    """z-scores over the rows in `over`; 0 where they do not differ."""
+    return scale(values, over).of(values)
+
+
 @dataclass(frozen=True)
 class Lanes:
     """Scores over all rows. Each is (n + 1,), the last entry 0 for 'no neighbour'."""
@@ -74,6 +105,12 @@ class Lanes:
     cosines: Cosines | None
     weights: dict[str, float]  # inverse document frequency of each known term
     eligible: NDArray[np.bool_]  # (n,) rows that may be returned
+    scales: dict[str, Scale]  # of each lane: a kernel's, or one of `Cosines`
+
+
+def scales(columns: Columns, lexical: dict[str, Floats], cosines: Cosines | None) -> dict[str, Scale]:
+    lanes = lexical if cosines is None else lexical | cosines._asdict()
+    return {name: scale(values, columns.alive) for name, values in lanes.items()}
 
 
 @dataclass(frozen=True)
@@ -84,18 +121,14 @@ class Meanings:
     fresh: Floats  # (pool,) how unlike the two turns before
 
 
-def standard(values: Floats, over: NDArray[np.bool_]) -> Floats:
-    """z-scores over the rows in `over`; 0 where they do not differ."""
-    chosen = values[: over.size] if over.all() else values[: over.size][over]
-    deviation = float(chosen.std()) if chosen.size else 0.0
-    if deviation < 1e-9:
-        return np.zeros_like(values)
-    scaled: Floats = (values - chosen.mean()) / deviation
-    return scaled
+def damping(lengths: Floats, mean: float) -> Floats:
+    """What a count is damped by for its text's length."""
+    found: Floats = K1 * (1 - B + B * lengths / max(mean, 1e-9))
+    return found
 
 
-def saturate(counts: Floats, lengths: Floats, mean: float) -> Floats:
-    found: Floats = counts * (K1 + 1) / (counts + K1 * (1 - B + B * lengths / max(mean, 1e-9)))
+def saturate(counts: Floats, damped: Floats) -> Floats:
+    found: Floats = counts * (K1 + 1) / (counts + damped)
     return found
 
 
@@ -104,47 +137,44 @@ def lexical_lanes(
 ) -> tuple[dict[str, Floats], Floats, dict[str, float]]:
     """BM25 over turns, windows and sessions from one posting list per term; touches only rows near a hit."""
     n = len(rows)
-    present = max(int(columns.alive.sum()), 1)
+    present = columns.once("present", lambda: max(int(columns.alive.sum()), 1))
+    damped, of_session = columns.once("damping", lambda: _dampings(columns, present))
     scores = {name: np.zeros(n + 1) for name in KERNELS}
-    lengths = {name: columns.spread(columns.length, kernel) for name, kernel in KERNELS.items()}
-    means = {name: float(value[:n].sum()) / present for name, value in lengths.items()}
-    session_lengths = np.bincount(columns.session, columns.length[:n], columns.sessions)
+    scratch = np.zeros(n + 1)
     session_score = np.zeros(columns.sessions)
-    session_mean = float(session_lengths.mean()) if columns.sessions else 1.0
     weights: dict[str, float] = {}
     for word, repeats in terms.items():
         found, counts = rows.postings(word)
-        keep = columns.alive[found] if found.size else np.zeros(0, np.bool_)
-        found, held = found[keep], counts[keep].astype(np.float64)
+        held = counts.astype(np.float64)
+        if len(rows.row_of) < n:
+            keep = columns.alive[found]
+            found, held = found[keep], held[keep]
         if not found.size:
             continue
         weight = float(np.log1p((present - found.size + 0.5) / (found.size + 0.5)))
         weights[word] = weight
-        for name, kernel in KERNELS.items():
-            touched, sums = _near(columns, found, held, kernel, n)
-            scores[name][touched] += repeats * weight * saturate(sums, lengths[name][touched], means[name])
+        scores["turn"][found] += repeats * weight * saturate(held, damped["turn"][found])
+        for name in ("near", "wide"):
+            touched, sums = near_sums(columns.links, found, held, KERNELS[name], scratch)
+            # A row that comes twice is written twice, not added to twice.
+            scores[name][touched] += repeats * weight * saturate(sums, damped[name][touched])
         by_session = np.bincount(columns.session[found], held, columns.sessions)
         holding = int((by_session > 0).sum())
         rarity = float(np.log1p((columns.sessions - holding + 0.5) / (holding + 0.5)))
-        session_score += (
-            repeats
-            * rarity
-            * saturate(
-                np.asarray(by_session, np.float64), np.asarray(session_lengths, np.float64), session_mean
-            )
-        )
+        session_score += repeats * rarity * saturate(by_session, of_session)
     for values in scores.values():
         values[n] = 0.0
     return scores, session_score, weights
 
 
-def _near(
-    columns: Columns, found: Ints, held: Floats, kernel: Sequence[float], n: int
-) -> tuple[Ints, Floats]:
-    """Rows within the kernel's reach of a match and their weighed counts; rows are unique."""
-    if len(kernel) == 1:
-        return found, held * kernel[0]
-    return near_sums(columns.links, found, held, kernel, np.zeros(n + 1))
+def _dampings(columns: Columns, present: int) -> tuple[dict[str, Floats], Floats]:
+    """Of each kernel's windows, (n + 1,), and of sessions."""
+    found = {}
+    for name, kernel in KERNELS.items():
+        lengths = columns.spread(columns.length, kernel)
+        found[name] = damping(lengths, float(lengths[:-1].sum()) / present)
+    by_session = np.bincount(columns.session, columns.length[:-1], columns.sessions)
+    return found, damping(by_session, float(by_session.mean()) if columns.sessions else 1.0)
 
 
 def describe(
@@ -158,7 +188,7 @@ def describe(
 
     _put_lexical(put, rows, columns, asked, lanes, pool)
     if lanes.cosines is not None:
-        _put_dense(put, columns, lanes.cosines, pool)
+        _put_dense(put, columns, lanes, lanes.cosines, pool)
     if meanings is not None:
         put("dense_core", standard(meanings.core, np.ones(pool.size, np.bool_)))
         put("fresh", meanings.fresh)
@@ -170,7 +200,7 @@ def describe(
 def _put_lexical(put: Put, rows: Rows, columns: Columns, asked: Asked, lanes: Lanes, pool: Ints) -> None:
     n = len(rows)
     for name, values in lanes.lexical.items():
-        put(f"lex_{name}", standard(values, columns.alive)[pool])
+        put(f"lex_{name}", lanes.scales[name].of(values[pool]))
     everyone = np.ones(columns.sessions, np.bool_)
     put("lex_session", standard(lanes.session, everyone)[columns.session[pool]])
     total = sum(asked.terms[word] * weight for word, weight in lanes.weights.items())
@@ -211,12 +241,12 @@ def _put_lexical(put: Put, rows: Rows, columns: Columns, asked: Asked, lanes: La
     put("pairs", np.mean(together, axis=0) if together else np.zeros(pool.size))
 
 
-def _put_dense(put: Put, columns: Columns, cosines: Cosines, pool: Ints) -> None:
+def _put_dense(put: Put, columns: Columns, lanes: Lanes, cosines: Cosines, pool: Ints) -> None:
     cosine = cosines.best
-    put("dense_turn", standard(cosine, columns.alive)[pool])
-    put("dense_whole", standard(cosines.whole, columns.alive)[pool])
-    put("dense_first", standard(cosines.first, columns.alive)[pool])
-    put("dense_near", standard(columns.spread(cosine, NEAR), columns.turn)[pool])
+    for name, lane in (("turn", "best"), ("whole", "whole"), ("first", "first")):
+        put(f"dense_{name}", lanes.scales[lane].of(getattr(cosines, lane)[pool]))
+    near = columns.spread(cosine, NEAR)
+    put("dense_near", scale(near, columns.turn).of(near[pool]))
     put("cosine", cosine[pool])
     put("cosine_whole", cosines.whole[pool])
     put("cosine_before", cosine[columns.links[-1][pool]])
@@ -227,7 +257,8 @@ def _put_dense(put: Put, columns: Columns, cosines: Cosines, pool: Ints) -> None
 
 def session_best(columns: Columns, values: Floats, top: int = 3) -> Floats:
     """Mean of each session's `top` best rows. (n + 1,) → (sessions,)"""
-    return mean_of_best(values[:-1], columns.session, columns.sessions, columns.alive, top)
+    groups = columns.once("groups", lambda: groups_of(columns.session, columns.sessions, columns.alive))
+    return mean_of_best(values[:-1], groups, top)
 
 
 def _put_turns(put: Put, rows: Rows, columns: Columns, asked: Asked, pool: Ints) -> None:
@@ -235,15 +266,14 @@ def _put_turns(put: Put, rows: Rows, columns: Columns, asked: Asked, pool: Ints)
     speaker = columns.speaker
     if said_by and len(said_by) < len([name for name in rows.speakers if name]):
         codes = np.array(sorted(said_by))
-        theirs = np.isin(speaker, codes)
-        put("speaker", theirs[pool])
-        put("speaker_other", ~theirs[pool])
-        put("speaker_before", theirs[columns.links[-1][pool]])
+        put("speaker", np.isin(speaker[pool], codes))
+        put("speaker_other", np.isin(speaker[pool], codes, invert=True))
+        put("speaker_before", np.isin(speaker[columns.links[-1][pool]], codes))
     users = {code for name, code in rows.speakers.items() if name.lower() in USER_NAMES}
     assistants = {code for name, code in rows.speakers.items() if name.lower() in ASSISTANT_NAMES}
     if users and assistants:
-        put("own", np.isin(speaker, list(users))[pool])
-        put("own_other", np.isin(speaker, list(assistants))[pool])
+        put("own", np.isin(speaker[pool], list(users)))
+        put("own_other", np.isin(speaker[pool], list(assistants)))
     shown = columns.marks[pool]
     around = columns.marks[columns.links[-1][pool]] | columns.marks[columns.links[1][pool]]
     wanted = [mark for mark in ASKABLE if mark in asked.kinds]

@@ -27,7 +27,7 @@ from mnemon.retrievers.features import (
     Meanings,
     describe,
     lexical_lanes,
-    standard,
+    scales,
 )
 from mnemon.retrievers.framing import subject
 from mnemon.retrievers.fusion import hand_set_scores
@@ -201,7 +201,7 @@ class HistoryRetriever:
     def _see(self, query: Query, columns: Columns, *, also: Collection[str] = ()) -> "_Seen":
         asked = self._ask(query)
         lanes, in_time = self._lanes(columns, asked, query)
-        pool = best(_rough(columns, lanes), np.flatnonzero(lanes.eligible), self.pool)
+        pool = best(_rough(lanes), np.flatnonzero(lanes.eligible), self.pool)
         extra = [row for id_ in also if (row := self._rows.row_of.get(id_)) is not None]
         pool = np.union1d(pool, np.array(extra, np.int64))
         features = describe(self._rows, columns, asked, lanes, pool, self._meanings(columns, asked, pool))
@@ -308,7 +308,7 @@ class HistoryRetriever:
             also = None if self._index is None else _near_in_words(columns, lexical, self.pool)
             cosines = self._vectors.cosines(asked.vector, len(self._rows), also)
         eligible, in_time = _in_time(columns, asked, self._eligible(columns, query), query.text)
-        return Lanes(lexical, session, cosines, weights, eligible), in_time
+        return Lanes(lexical, session, cosines, weights, eligible, scales(columns, lexical, cosines)), in_time
 
     def _eligible(self, columns: Columns, query: Query) -> NDArray[np.bool_]:
         mask = np.zeros(columns.alive.size, np.bool_)
@@ -421,13 +421,15 @@ def _near_in_words(columns: Columns, lexical: Mapping[str, Floats], count: int) 
     return np.unique(np.concatenate([columns.links[step][rows] for step in (-1, 0, 1)]))
 
 
-def _rough(columns: Columns, lanes: Lanes) -> Floats:
-    """The cheap lanes together: which rows are worth describing. (n + 1,)"""
-    rough = standard(lanes.lexical["turn"], columns.alive) + standard(lanes.lexical["wide"], columns.alive)
+def _rough(lanes: Lanes) -> Floats:
+    """The cheap lanes together, up to a constant: which rows are worth describing. (n + 1,)"""
+    chosen = {name: lanes.lexical[name] for name in ("turn", "wide")}
     if lanes.cosines is not None:
-        rough = (
-            rough + standard(lanes.cosines.best, columns.alive) + standard(lanes.cosines.whole, columns.alive)
-        )
+        chosen |= {"best": lanes.cosines.best, "whole": lanes.cosines.whole}
+    rough = np.zeros(lanes.eligible.size + 1)
+    for name, values in chosen.items():
+        if lanes.scales[name].deviation:
+            rough += values / lanes.scales[name].deviation
     return rough
 
 

@@ -28,6 +28,16 @@ class Cosines(NamedTuple):
     first: Floats  # its first piece
 
 
+class _Runs(NamedTuple):
+    """What is known of the runs, as arrays."""
+
+    rows: Ints
+    borders: Ints  # (runs + 1,) where each begins, and where the last one ends
+    norms: Floats
+    at: Ints  # (highest row + 2,) the run of a row, -1 where it has none; the last for a row beyond
+    plain: bool  # every row is a run of one piece, in order
+
+
 class PieceVectors:
     """Not thread-safe: the retriever that owns it holds the lock."""
 
@@ -44,6 +54,8 @@ class PieceVectors:
         self._starts: array[int] = array("q")
         self._norms: array[float] = array("d")
         self._run_of: dict[int, int] = {}
+        self._dropped: list[int] = []  # rows
+        self._level: _Runs | None = None
         self._summed = 0  # runs that are in the sums
         self._sums: Vectors | None = None  # (sessions, dimension); None: to be summed anew
         self._means: Vectors = self._array
@@ -69,14 +81,23 @@ class PieceVectors:
         self._rows.append(row)
         self._starts.append(start)
         self._norms.append(norm)
+        self._level = None
+
+    def _runs(self) -> _Runs:
+        if self._level is None:
+            rows, starts = np.array(self._rows, np.int64), np.array(self._starts, np.int64)
+            at = np.full(int(rows.max(initial=-1)) + 2, -1, np.int64)
+            at[rows] = np.arange(rows.size)
+            at[self._dropped] = -1
+            plain = self.size == rows.size and bool((rows == np.arange(rows.size)).all())
+            borders = np.append(starts, self.size)
+            self._level = _Runs(rows, borders, np.maximum(np.array(self._norms), 1e-9), at, plain)
+        return self._level
 
     def owners(self) -> Ints:
         """The row of each vector, in order."""
-        return np.repeat(np.array(self._rows, np.int64), np.diff(self._borders()))
-
-    def _borders(self) -> Ints:
-        """Where runs begin, and where the last one ends."""
-        return np.append(np.array(self._starts, np.int64), self.size)
+        runs = self._runs()
+        return np.repeat(runs.rows, np.diff(runs.borders))
 
     def take(self, vectors: Vectors, owners: Ints) -> None:
         """Hold these vectors, each of a row, those of one row side by side."""
@@ -93,9 +114,10 @@ class PieceVectors:
         run = self._run_of.pop(row, None)
         if run is None:
             return
-        self._sums = None
+        self._dropped.append(row)
+        self._sums = self._level = None
         if self._index is not None and run < self._indexed:
-            start, end = self._borders()[run : run + 2].tolist()
+            start, end = self._runs().borders[run : run + 2].tolist()
             self._index.remove([f"{row}:{place}" for place in range(end - start)])
 
     def of(self, row: int) -> Vectors | None:
@@ -108,14 +130,18 @@ class PieceVectors:
 
     def wholes(self, rows: Ints) -> Vectors:
         """Unit means of these rows' pieces, zeros where a row has none. (rows,) → (rows, dimension)"""
-        runs = np.array([self._run_of.get(row, -1) for row in rows.tolist()], np.int64)
+        runs = self._runs()
+        mine = runs.at[np.minimum(rows, runs.at.size - 1)]
         found = np.zeros((rows.size, self._array.shape[1]), np.float32)
-        have = np.flatnonzero(runs >= 0)
+        have = np.flatnonzero(mine >= 0)
         if not have.size:
             return found
-        places, begins = self._places(runs[have])
-        sums = np.add.reduceat(self._array[places], begins, axis=0)
-        found[have] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
+        places, begins = self._places(mine[have])
+        sums = self._array[places]
+        if places.size > begins.size:
+            sums = np.add.reduceat(sums, begins, axis=0)
+        lengths = np.sqrt(np.einsum("rd,rd->r", sums, sums))
+        found[have] = sums / np.maximum(lengths, 1e-9)[:, None]
         return found
 
     def means(self, columns: Columns) -> Vectors:
@@ -128,7 +154,7 @@ class PieceVectors:
             self._sums = np.concatenate([self._sums, more])
             self._means = np.concatenate([self._means, more])
         if self._summed < len(self._rows):
-            rows, borders = np.array(self._rows[self._summed :], np.int64), self._borders()[self._summed :]
+            rows, borders = (part[self._summed :] for part in self._runs()[:2])
             fresh = np.add.reduceat(self._array[borders[0] : self.size], borders[:-1] - borders[0], axis=0)
             turns = columns.turn[rows]
             session = columns.session[rows[turns]]
@@ -149,10 +175,15 @@ class PieceVectors:
             self._from_index(vector, found, also)
             return found
         products = (self._array[: self.size] @ vector).astype(np.float64)
-        starts, owner = np.array(self._starts, np.int64), np.array(self._rows, np.int64)
-        found.best[owner] = np.maximum.reduceat(products, starts)
-        found.whole[owner] = np.add.reduceat(products, starts) / np.maximum(np.array(self._norms), 1e-9)
-        found.first[owner] = products[starts]
+        runs = self._runs()
+        if runs.plain:
+            found.best[: products.size] = found.first[: products.size] = products
+            np.divide(products, runs.norms, out=found.whole[: products.size])
+            return found
+        starts = runs.borders[:-1]
+        found.best[runs.rows] = np.maximum.reduceat(products, starts)
+        found.whole[runs.rows] = np.add.reduceat(products, starts) / runs.norms
+        found.first[runs.rows] = products[starts]
         return found
 
     def _from_index(self, vector: NDArray[np.float32], found: Cosines, also: Ints | None) -> None:
@@ -162,10 +193,10 @@ class PieceVectors:
         rows = np.union1d(sample, np.array(near, np.int64))
         if also is not None:
             rows = np.union1d(rows, np.array([row for row in also.tolist() if row in self._run_of], np.int64))
-        runs = np.array([self._run_of[row] for row in rows.tolist()], np.int64)
+        runs = self._runs().at[rows]
         places, begins = self._places(runs)
         products = (self._array[places] @ vector).astype(np.float64)
-        sums = np.add.reduceat(products, begins) / np.maximum(np.array(self._norms)[runs], 1e-9)
+        sums = np.add.reduceat(products, begins) / self._runs().norms[runs]
         of_sample = np.isin(rows, sample)
         exact = (np.maximum.reduceat(products, begins), sums, products[begins])
         for lane, values in zip(found, exact, strict=True):
@@ -195,8 +226,8 @@ class PieceVectors:
 
     def _places(self, runs: Ints) -> tuple[Ints, Ints]:
         """Places of these runs' vectors, and where each run begins among them."""
-        borders = self._borders()
-        sizes = np.diff(borders)[runs]
+        borders = self._runs().borders
+        sizes = borders[runs + 1] - borders[runs]
         ends = np.cumsum(sizes)
         begins = ends - sizes
         return np.arange(ends[-1]) + np.repeat(borders[runs] - begins, sizes), begins

@@ -4,6 +4,7 @@ Knows rows and numbers only.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,44 +13,67 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
+DENSE = 3  # a row that is looked up costs about as much as three in a row
+
+
 def near_sums(
     links: Mapping[int, Ints], found: Ints, held: Floats, kernel: Sequence[float], scratch: Floats
-) -> tuple[Ints, Floats]:
-    """Rows within the kernel's reach of `found` (unique rows), ascending, and what is held in that reach.
+) -> tuple[Ints | slice, Floats]:
+    """Rows within the kernel's reach of `found` (unique rows), and what is held in that reach.
 
+    A row may come several times, each time with its whole sum; where many rows are near, all come.
     `links[step]` is the row so many steps on, (rows + 1,), injective but for `rows`, which means none.
     `scratch` is (rows + 1,) zeros, and is zeros again afterwards, so that it can serve the next word.
     """
     none = len(scratch) - 1
+    near = []
     for step, weight in enumerate(kernel):
         for signed in {step, -step}:
+            near.append(links[signed][found])
             # No row occurs twice in one step, so plain indexing adds each once.
-            scratch[links[signed][found]] += weight * held
+            scratch[near[-1]] += weight * held
             scratch[none] = 0.0
-    touched = np.flatnonzero(scratch)
+    if DENSE * len(near) * found.size > len(scratch):
+        sums = scratch.copy()
+        scratch.fill(0.0)
+        return slice(None), sums
+    touched = np.concatenate(near)
     sums = scratch[touched]
     scratch[touched] = 0.0
     return touched, sums
 
 
-def mean_of_best(values: Floats, group: Ints, groups: int, counted: NDArray[np.bool_], top: int) -> Floats:
-    """Mean of the `top` highest values of each group's counted rows, of all if fewer, 0 if none. (groups,)"""
+class Groups(NamedTuple):
+    """Rows that count, those of one group side by side."""
+
+    rows: Ints  # (counted,)
+    starts: Ints  # (groups that have rows,) where each begins in `rows`
+    sizes: Ints
+    owner: Ints  # their numbers
+    place: Ints  # (counted,) of each row, its group's place in `starts`
+    count: int  # groups, those without rows too
+
+
+def groups_of(group: Ints, count: int, counted: NDArray[np.bool_]) -> Groups:
     rows = np.flatnonzero(counted)
-    result = np.zeros(groups)
-    if not rows.size:
+    rows = rows[np.argsort(group[rows], kind="stable")]  # they stand nearly in this order: quick
+    starts = np.flatnonzero(np.diff(group[rows], prepend=-1))
+    sizes = np.diff(starts, append=rows.size)
+    return Groups(rows, starts, sizes, group[rows[starts]], np.repeat(np.arange(starts.size), sizes), count)
+
+
+def mean_of_best(values: Floats, groups: Groups, top: int) -> Floats:
+    """Mean of the `top` highest values of each group's rows, of all if fewer, 0 if none. (groups,)"""
+    result = np.zeros(groups.count)
+    if not groups.rows.size:
         return result
-    order = rows[np.argsort(group[rows], kind="stable")]  # rows stand nearly in this order: quick
-    owner, left = group[order], values[order]
-    starts = np.flatnonzero(np.diff(owner, prepend=-1))
-    sizes = np.diff(starts, append=owner.size)
-    places = np.arange(owner.size)
-    total = np.zeros(starts.size)
+    left = values[groups.rows]
+    total = np.zeros(groups.starts.size)
     for _ in range(top):
-        peak = np.maximum.reduceat(left, starts)
-        some = peak > -np.inf
-        total += np.where(some, peak, 0.0)
+        peak = np.maximum.reduceat(left, groups.starts)
+        total += np.where(peak > -np.inf, peak, 0.0)
         # Strike out one row that has the peak: the first.
-        at_peak = np.where(left == np.repeat(peak, sizes), places, owner.size)
-        left[np.minimum.reduceat(at_peak, starts)[some]] = -np.inf
-    result[owner[starts]] = total / np.minimum(sizes, top)
+        at_peak = np.flatnonzero(left == peak[groups.place])
+        left[at_peak[np.flatnonzero(np.diff(groups.place[at_peak], prepend=-1))]] = -np.inf
+    result[groups.owner] = total / np.minimum(groups.sizes, top)
     return result

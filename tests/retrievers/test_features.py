@@ -8,7 +8,7 @@ import pytest
 
 from mnemon.retrievers import Document, Query
 from mnemon.retrievers.entities import Mark, asked, marks, mentions, names
-from mnemon.retrievers.features import FEATURES, INDEX, KERNELS, lexical_lanes, saturate
+from mnemon.retrievers.features import FEATURES, INDEX, KERNELS, damping, lexical_lanes, saturate
 from mnemon.retrievers.history import HistoryRetriever
 from mnemon.retrievers.windows import Rows, pieces
 
@@ -51,7 +51,7 @@ def test_window_scores_equal_brute_force(seed: int) -> None:
             holding = sum(word in text for text in texts)
             weight = np.log1p((len(alive) - holding + 0.5) / (holding + 0.5))
             counts = sums[:, WORDS.index(word)]
-            expected += repeats * weight * saturate(counts, lengths, lengths.sum() / len(alive))
+            expected += repeats * weight * saturate(counts, damping(lengths, lengths.sum() / len(alive)))
         assert lanes[name][alive] == pytest.approx(expected[alive]), f"{name}, seed {seed}"
 
 
