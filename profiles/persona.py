@@ -180,7 +180,7 @@ class Persona:
         about: Sequence[str] = (),
     ) -> S:
         """Rewards and a λ policy for this question, in the form that the model takes."""
-        return model.steering_for(self.plan(query, bank=bank, about=about))
+        return model.steering_for(self.plan(query, bank=bank, about=about), asked=query)
 
     # --- files
 

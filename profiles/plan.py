@@ -25,7 +25,7 @@ _STRENGTH: dict[QueryKind, float] = {"extraction": 0.5, "abstraction": 1.0, "gen
 class Steerable(Protocol[S]):
     """A model whose decoder can be led; S is the form in which it takes its orders."""
 
-    def steering_for(self, plan: "Plan") -> S: ...
+    def steering_for(self, plan: "Plan", *, asked: str = "") -> S: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,14 @@ import pytest
 
 from mnemon.agent import LocalChatModel, ReplyOptions
 from mnemon.agent.decoding.policies import DEFAULT_EPSILON
-from mnemon.agent.decoding.rewards import Contrast, Lexicon, ReplyLength, SentenceLength, SentenceMark
+from mnemon.agent.decoding.rewards import (
+    Contrast,
+    Lexicon,
+    PlainWords,
+    ReplyLength,
+    SentenceLength,
+    SentenceMark,
+)
 from mnemon.agent.persona import PersonaSteering, steering_for
 from mnemon.profiles import Leaning, Persona, TraitBank
 
@@ -17,6 +24,13 @@ def compiled(persona: Persona, query: str = "Hello", about: tuple[str, ...] = ()
 
 def test_nothing_known_steers_nothing() -> None:
     assert compiled(Persona()).idle
+
+
+def test_plain_words_spare_those_of_the_message() -> None:
+    plan = Persona().leaning("plain-words", 1).plan("Hello")
+    terms = steering_for(plan, asked="Is photosynthesis a process?").active_terms()
+    (rule,) = (term.reward for term in terms if isinstance(term.reward, PlainWords))
+    assert rule.spared == ("photosynthesis", "process")
 
 
 @pytest.mark.parametrize("trait", sorted(TraitBank.load()))
