@@ -21,7 +21,7 @@ import torch
 from mnemon.agent import LocalChatModel
 from mnemon.agent.decoding import presets
 from mnemon.agent.decoding.engine import Decoding, Plan
-from mnemon.agent.decoding.llamacpp import library
+from mnemon.agent.decoding.llamacpp import tokens_at_once
 from mnemon.agent.decoding.rewards import Contrast
 from mnemon.agent.decoding.rows import RowModel, RowPrompt
 from mnemon.agent.decoding.steering import BASE, Branch, Floats, Steering, StepView, Term
@@ -123,20 +123,15 @@ def own_loop(file: Path, ids: tuple[int, ...], new: int) -> Callable[[], list[fl
     """llama-cpp-python as it is used: its class, its sampler, greedy."""
     from llama_cpp import Llama
 
-    c = library().c
-    original = c.llama_model_default_params
-
-    def with_our_buffers() -> object:  # its own choice crashes on some machines; see decoding.llamacpp
-        settings = original()
-        settings.use_extra_bufts = b"AMX_INT8 = 1" not in c.llama_print_system_info()
-        return settings
-
-    c.llama_model_default_params = with_our_buffers
     threads = torch.get_num_threads()
     llama = Llama(
-        str(file), n_ctx=len(ids) + new + 8, n_threads=threads, n_threads_batch=threads, verbose=False
+        str(file),
+        n_ctx=len(ids) + new + 8,
+        n_threads=threads,
+        n_threads_batch=threads,
+        n_ubatch=tokens_at_once(),  # its own choice ends the process on some machines
+        verbose=False,
     )
-    c.llama_model_default_params = original
 
     def generate() -> list[float]:
         times = []

@@ -68,6 +68,17 @@ def library() -> _Library:
     return _Library(c, complaints, callback)
 
 
+def tokens_at_once() -> int:
+    """How many tokens may go through the network together: all of a decode, or one after the other.
+
+    A build for AMX lays weights out in an order of its own. Products of one token then take half the time;
+    those of several use tiles, and as GCC 12 compiles them (the 13 here and older ones, too) the tiles'
+    configuration is left out as a dead store, which ends the process at the first prompt. Products of
+    one token use no tiles. Read so, a prompt takes as long as on weights in the usual order.
+    """
+    return 1 if b"AMX_INT8 = 1" in library().c.llama_print_system_info() else BATCH
+
+
 class Weights:
     """The weights of one GGUF file, shared by all contexts on them."""
 
@@ -82,8 +93,6 @@ class Weights:
             )
         settings = lib.c.llama_model_default_params()
         settings.n_gpu_layers = -1 if gpu else 0
-        # Its kernels for AMX tiles crash the process on some machines that report tiles; better slow.
-        settings.use_extra_bufts = b"AMX_INT8 = 1" not in lib.c.llama_print_system_info()
         pointer = lib.c.llama_model_load_from_file(os.fsencode(file), settings)
         if not pointer:
             raise ModelError(
@@ -92,6 +101,7 @@ class Weights:
             )
         self.pointer = pointer
         self._free = weakref.finalize(self, lib.c.llama_model_free, pointer)
+        self.at_once = tokens_at_once()
         unfit = ("llama_model_has_encoder", "llama_model_is_recurrent", "llama_model_is_hybrid")
         if any(getattr(lib.c, has)(pointer) for has in unfit):
             self.close()
@@ -130,7 +140,7 @@ class Context:
             raise out_of_memory(cells)
         settings = lib.c.llama_context_default_params()
         settings.n_ctx, settings.n_seq_max = cells, sequences
-        settings.n_batch = settings.n_ubatch = BATCH
+        settings.n_batch, settings.n_ubatch = BATCH, weights.at_once
         settings.n_outputs_max = settings.n_outputs_max_per_seq = outputs
         settings.n_threads = settings.n_threads_batch = threads
         settings.kv_unified = True  # one cache for all sequences: a copied prefix costs neither time nor room

@@ -56,7 +56,7 @@ def own_greedy_loop(file: Path, prompt: Sequence[int], count: int) -> list[int]:
     weights = Weights(file)
     settings = c.llama_context_default_params()
     settings.n_ctx, settings.n_threads, settings.n_threads_batch = len(prompt) + count + 8, 1, 1
-    settings.flash_attn_type = 0
+    settings.flash_attn_type, settings.n_ubatch = 0, weights.at_once
     context = c.llama_init_from_model(weights.pointer, settings)
     sampler = c.llama_sampler_init_greedy()
     written: list[int] = []
