@@ -158,7 +158,7 @@ def lexical_lanes(
             touched, sums = near_sums(columns.links, found, held, KERNELS[name], scratch)
             # A row that comes twice is written twice, not added to twice.
             scores[name][touched] += repeats * weight * saturate(sums, damped[name][touched])
-        by_session = np.bincount(columns.session[found], held, columns.sessions)
+        by_session = _by_session(columns, found, held)
         holding = int((by_session > 0).sum())
         rarity = float(np.log1p((columns.sessions - holding + 0.5) / (holding + 0.5)))
         session_score += repeats * rarity * saturate(by_session, of_session)
@@ -173,8 +173,12 @@ def _dampings(columns: Columns, present: int) -> tuple[dict[str, Floats], Floats
     for name, kernel in KERNELS.items():
         lengths = columns.spread(columns.length, kernel)
         found[name] = damping(lengths, float(lengths[:-1].sum()) / present)
-    by_session = np.bincount(columns.session, columns.length[:-1], columns.sessions)
+    by_session = _by_session(columns, slice(None), columns.length[:-1])
     return found, damping(by_session, float(by_session.mean()) if columns.sessions else 1.0)
+
+
+def _by_session(columns: Columns, rows: Ints | slice, values: Floats) -> Floats:
+    return np.bincount(columns.session[rows], values, columns.sessions).astype(np.float64, copy=False)
 
 
 def describe(

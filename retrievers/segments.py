@@ -51,7 +51,7 @@ class Groups(NamedTuple):
     sizes: Ints
     owner: Ints  # their numbers
     place: Ints  # (counted,) of each row, its group's place in `starts`
-    count: int  # groups, those without rows too
+    of: int  # groups, those without rows too
 
 
 def groups_of(group: Ints, count: int, counted: NDArray[np.bool_]) -> Groups:
@@ -64,7 +64,7 @@ def groups_of(group: Ints, count: int, counted: NDArray[np.bool_]) -> Groups:
 
 def mean_of_best(values: Floats, groups: Groups, top: int) -> Floats:
     """Mean of the `top` highest values of each group's rows, of all if fewer, 0 if none. (groups,)"""
-    result = np.zeros(groups.count)
+    result = np.zeros(groups.of)
     if not groups.rows.size:
         return result
     left = values[groups.rows]
