@@ -20,7 +20,7 @@ from mnemon.agent.decoding.rewards import (
     SentenceOpening,
 )
 from mnemon.agent.decoding.steering import CandidateReward, TokenReward
-from mnemon.agent.decoding.traits import RULE_WEIGHT, Asked, words_of
+from mnemon.agent.decoding.traits import ASKING_REST, RULE_WEIGHT, Asked, words_of
 from mnemon.profiles import Plan, Trait
 
 SHORT_REPLY, LONG_REPLY = 25.0, 150.0  # words
@@ -102,10 +102,11 @@ def _by_words(trait: Trait, name: str, way: str, wanted: bool) -> Iterator[tuple
         marks = [word for word in words if word in MARKS]
         others = [word for word in words if word not in MARKS]
         signed = weight if wanted else -weight
+        rest = ASKING_REST if "?" in marks and signed > 0 else 0  # what is unwanted is so every time
         label = f"{name}: {'more' if signed > 0 else 'fewer'}"
         if way == "sentence-mark" and marks:
-            yield f"{label} {marks[0]}", SentenceMark(marks[0]), signed
+            yield f"{label} {marks[0]}", SentenceMark(marks[0], rest=rest), signed
         if way == "sentence-opening" and others:
-            yield f"{label} openings such as {others[0]!r}", SentenceOpening(others), signed / 2
+            yield f"{label} openings such as {others[0]!r}", SentenceOpening(others, rest=rest), signed / 2
         if way == "lexicon" and others:
             yield f"{label} {others[0]!r}", Lexicon(others, rest=8, beginnings=False), signed

@@ -33,6 +33,13 @@ def test_plain_words_spare_those_of_the_message() -> None:
     assert rule.spared == ("photosynthesis", "process")
 
 
+def test_questions_rest_where_they_are_wanted_and_never_where_not() -> None:
+    for weight, rest in ((1.0, 2), (-1.0, 0)):
+        terms = compiled(Persona().leaning("asks-back", weight)).active_terms()
+        (marks,) = (term.reward for term in terms if isinstance(term.reward, SentenceMark))
+        assert marks == SentenceMark("?", rest=rest)
+
+
 @pytest.mark.parametrize("trait", sorted(TraitBank.load()))
 @pytest.mark.parametrize("weight", [1.0, -1.0])
 def test_every_trait_and_its_opposite_can_be_steered(trait: str, weight: float) -> None:
