@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -58,16 +58,32 @@ def serve_many(
             return crew.run(lambda: ready(address_of(host, listening)))
 
 
+class Mortality:
+    """How many processes have died young in one place, one after another, and how long to wait for the
+    next."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._young = 0
+
+    def born(self) -> None:
+        self._began = time.monotonic()
+
+    def died(self) -> float:
+        """Seconds until another is started."""
+        self._young = self._young + 1 if time.monotonic() - self._began < YOUNG_SECONDS else 0
+        return min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._young - 1)) if self._young else 0.0
+
+
 @dataclass
 class _Place:
-    """One worker's place, the process in it, and how many have died young in it, one after another."""
+    """One worker's place, and the process in it."""
 
     number: int
     process: SpawnProcess | None = None
     told: Connection | None = None
     answers: bool = False
-    began: float = 0.0
-    died_young: int = 0
+    mortality: Mortality = field(default_factory=Mortality)
     again_at: float = 0.0
 
     def hear(self) -> MnemonError | None:
@@ -136,7 +152,8 @@ class _Crew:
                 if error is not None:
                     raise error
                 if not alive and not place.answers:
-                    raise MnemonError(f"Worker {place.number} {_how(place.process)} before it could answer.")
+                    ended = how_it_ended(place.process.exitcode)
+                    raise MnemonError(f"Worker {place.number} {ended} before it could answer.")
 
     def _start(self, place: _Place) -> None:
         context = get_context("spawn")  # a fork would carry along locks that threads hold
@@ -147,7 +164,8 @@ class _Crew:
             name=f"mnemon-worker-{place.number}",
             daemon=True,
         )
-        place.answers, place.began = False, time.monotonic()
+        place.answers = False
+        place.mortality.born()
         with _environment(self._environment()):
             place.process.start()
         tells.close()
@@ -167,13 +185,12 @@ class _Crew:
         error = place.hear()
         if alive:
             return
-        place.died_young = place.died_young + 1 if time.monotonic() - place.began < YOUNG_SECONDS else 0
-        wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (place.died_young - 1)) if place.died_young else 0.0
-        why = "" if error is None else f": {error.message}"
+        wait = place.mortality.died()
+        why = "" if error is None else f" {error.message}"
         when = f"in {wait:g} s" if wait else "now"
         self._tell(
-            f"Worker {place.number} (process {place.process.pid}) {_how(place.process)}{why} "
-            f"Another is started {when}."
+            f"Worker {place.number} (process {place.process.pid}) {how_it_ended(place.process.exitcode)}."
+            f"{why} Another is started {when}."
         )
         self._bury(place)
         place.again_at = time.monotonic() + wait
@@ -228,8 +245,7 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _how(process: SpawnProcess) -> str:
-    code = process.exitcode
+def how_it_ended(code: int | None) -> str:
     if code is not None and code < 0:
         return f"was killed by {signal.Signals(-code).name}"
     return f"ended with {code}"

@@ -2,6 +2,8 @@
 `mnemon.agent.server`'s."""
 
 import sys
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +21,10 @@ from mnemon.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mnemon.agent.server import TokenFile
+    from mnemon.cli.serving import Served
     from mnemon.settings import Settings
 
 PORT = 6636  # "mnem" on a telephone's keys
@@ -49,15 +54,8 @@ def serve(
         list[str] | None, typer.Option(help="Let pages of this site in, https://...; may be given again.")
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, max=64, help="Processes that serve; on several machines, Postgres.")
+        int, typer.Option(min=1, max=64, help="Processes that serve; a local model gets one of its own.")
     ] = 1,
-    endpoint: Annotated[
-        str | None,
-        typer.Option(
-            help="An OpenAI-compatible server that speaks, https://host/v1; --model is its name there.",
-            show_default=False,
-        ),
-    ] = None,
     at_once: Annotated[
         int, typer.Option(min=1, max=512, help="Replies that each worker writes at once.")
     ] = 8,
@@ -90,7 +88,6 @@ def serve(
         tokens_required=required,
         hosts=tuple(allow_host or ()),
         origins=tuple(allow_origin or ()),
-        endpoint=endpoint,
     )
 
     def ready(url: str) -> None:
@@ -106,13 +103,45 @@ def serve(
         with application(served) as app:
             serve_app(app, host=host, port=port, limits=served.limits, ready=ready)
         return
-    from mnemon.agent.server import serve_many
-
-    make = partial(application, served)
-    if not serve_many(
-        make, workers=workers, host=host, port=port, limits=served.limits, ready=ready, tell=note
-    ):
+    if not _serve_many(served, workers, host=host, port=port, ready=ready):
         raise typer.Exit(1)
+
+
+def _serve_many(
+    served: "Served", workers: int, *, host: str, port: int, ready: "Callable[[str], object]"
+) -> bool:
+    from mnemon.agent.opening import is_address
+    from mnemon.agent.server import serve_many
+    from mnemon.cli.serving import application
+
+    with ExitStack() as until_the_end:
+        settings = served.settings
+        if not is_address(settings.model):  # one process holds it, and all of them ask that one
+            from mnemon.agent.server.model_process import ModelProcess
+
+            asked = ModelProcess(_model_options(served, workers), tell=note)
+            spoken = until_the_end.enter_context(asked)
+            served = served._replace(settings=replace(settings, model=spoken.url), key=spoken.key)
+        return serve_many(
+            partial(application, served),
+            workers=workers,
+            host=host,
+            port=port,
+            limits=served.limits,
+            ready=ready,
+            tell=note,
+        )
+
+
+def _model_options(served: "Served", workers: int) -> list[str]:
+    settings, limits = served.settings, served.limits
+    counts = [
+        "--at-once",
+        str(min(512, workers * limits.at_once)),
+        "--waiting",
+        str(workers * limits.waiting),
+    ]
+    return ["--model", settings.model, "--device", settings.device, "--engine", settings.engine, *counts]
 
 
 def _check_tokens(tokens: "TokenFile", host: str) -> None:

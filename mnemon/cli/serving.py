@@ -29,7 +29,7 @@ class Served(NamedTuple):
     tokens_required: bool
     hosts: tuple[str, ...]
     origins: tuple[str, ...]
-    endpoint: str | None = None  # whoever speaks there; None: the model in this process
+    key: str | None = None  # of the model server that the workers ask
 
 
 @contextmanager
@@ -53,14 +53,14 @@ def application(served: Served, number: int | None = None) -> Iterator["FastAPI"
 
 
 def _model(served: Served) -> "ChatModel":
-    from mnemon.agent import EndpointChatModel, LocalChatModel
+    from mnemon.agent import LocalChatModel
+    from mnemon.agent.opening import open_model
 
     settings = served.settings
-    if served.endpoint is not None:
-        return EndpointChatModel(served.endpoint, settings.model)
     # Only torch joins the steps of several replies; llama.cpp is quicker for one at a time.
     engine = "transformers" if settings.engine == "auto" else settings.engine
-    return LocalChatModel.open(settings.model, device=settings.device, engine=engine).together()
+    model = open_model(settings.model, device=settings.device, engine=engine, key=served.key)
+    return model.together() if isinstance(model, LocalChatModel) else model
 
 
 def open_memory(settings: "Settings", *, quietly: bool = False) -> "tuple[Memory, Embedder | None]":
