@@ -21,10 +21,10 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+from common import table
 from fastapi import FastAPI
 from starlette.responses import StreamingResponse
 
-from benchmarks.common import table
 from mnemon.agent import Assistant, ChatModel
 from mnemon.agent.server import Door, Limits, TokenFile, create_app, serving
 from mnemon.memory import Memory
@@ -149,8 +149,10 @@ def scripted(folder: Path, *, seconds: float, counts: list[int]) -> list[list[ob
         rows.append(row("the turns alone, no server", 1, alone(memory, model, seconds=seconds)))
         for clients in counts:
             app = create_app(memory, model, door=Door(tokens=TokenFile(folder / "tokens.json")))
+            print(f"bare route, {clients} clients", file=sys.stderr, flush=True)
             with serving(bare) as url:
                 limit = measured(url, clients=clients, seconds=seconds)
+            print(f"mnemon, {clients} clients", file=sys.stderr, flush=True)
             with serving(app) as url:
                 ours = measured(url, clients=clients, seconds=seconds)
             rows.append(row("bare streaming route", clients, limit))
