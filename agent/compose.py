@@ -94,10 +94,14 @@ def layout_for(parameters: int | None) -> Layout:
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """What the model reads, the same without what was found (for grounding), and what went into it."""
+    """What the model reads, the same without what it is to be held to (for grounding), and what went into it.
+
+    `ungrounded` keeps all memories but the best, so that grounding favours what that one says and not the way
+    in which all of them are told; where many things are asked about, it has none.
+    """
 
     messages: tuple[Message, ...]
-    without_memories: tuple[Message, ...]
+    ungrounded: tuple[Message, ...]
     memories: tuple[Recalled, ...]
     left_out: int  # messages of the thread that did not fit
     question: str = ""
@@ -140,6 +144,7 @@ def compose(
     harmless = [one for one in seen if layout.fenced or not orders(one.text)]
     chosen = _fitting_memories(harmless, min(layout.memory_tokens, room // 2), count_tokens)
     in_time = tuple(sorted(chosen, key=lambda memory: memory.time))
+    others = () if many else tuple(memory for memory in in_time if memory is not chosen[0])
     for_memories = sum(count_tokens(line.text) for line in in_time)
     safe = [one for one in observed if layout.fenced or not orders(one.text)]
     results = _fitting_observations(safe, min(layout.tool_tokens, (room - for_memories) // 2), count_tokens)
@@ -154,7 +159,7 @@ def compose(
     put = (_PUT_RIGHT.sub("", question) or question) if telling else question
     return Prompt(
         messages=build(system, in_time, results, before, put),
-        without_memories=build(system, (), (), before, put),
+        ungrounded=build(system, others, (), before, put),
         memories=in_time,
         left_out=len(thread) - len(tail),
         question=question,

@@ -1,7 +1,7 @@
 """How a model answers a prompt: a local one is steered by memories and persona, any other just reads them.
 
-Grounding is the contrast of the same prompt with and without what was found; it is off where nothing was. An
-endpoint cannot be steered: memories and persona in its prompt are all it gets.
+Grounding is the contrast of the same prompt with and without what was found best; it is off where nothing
+was. An endpoint cannot be steered: memories and persona in its prompt are all it gets.
 """
 
 import re
@@ -222,7 +222,7 @@ class GroundedSpeaker(PlainSpeaker):
         )
         if not self._grounds(prompt):
             return manner
-        without = Branch(name="without memories", messages=prompt.without_memories)
+        without = Branch(name="ungrounded", messages=prompt.ungrounded)
         if manner is None:
             return grounding(without, lam=self.grounding)
         return replace(manner, terms=(*manner.terms, grounding_term(without, weight=self.grounding)))

@@ -1,14 +1,18 @@
 """Does contrasting with and without the memories make the model say what it was told?
 
-    python benchmarks/grounding_gain.py [--memories 1,3,6] [--questions 200] [--lam 1] [--epsilon E] [--json]
+    python benchmarks/grounding_gain.py [--memories 1,3,6] [--facts odd] [--against others] [--lam 1] [--json]
     python benchmarks/grounding_gain.py --locomo LOCOMO.json [--out rows.jsonl]
 
 Without --locomo: fifty facts of a made-up person, four ways to ask for each, right when the reply contains
-the answer. They are written for this file; λ = 1 and plausibility 0.1 were fixed before, on twelve others.
+the answer. They are written for this file. λ = 1 and plausibility 0.1 were fixed on twelve others; what the
+prompt is contrasted with, on the facts at even places. Those at odd places are for reporting.
 
 With --locomo: questions of its categories 1 to 4, as many from each conversation, drawn by --seed. In context
 is what `Memory.recall` gives, whether it holds the evidence or not; the prompt is `mnemon eval`'s. Scores are
 the official F1, and the share of the answer's parts that the reply contains word by word.
+
+--against says what the prompt is contrasted with: "others" is all memories but the best, by the retriever's
+score (our own: by cosine), and "nothing" none at all. With one memory they are the same.
 
 Prints both forms' means, the difference with a 95 % interval (bootstrap over facts or conversations, because
 questions about one are not independent) and the p of a permutation test over the same. Rows that --out
@@ -21,7 +25,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from many_replies import SteeringFor, mean, write_all
 
@@ -43,6 +47,7 @@ HELPER = "You are a helpful assistant."
 ASKING = ("{q}", "Remind me: {q}", "I forgot something. {q}", "{q} Answer in one short sentence.")
 
 Row = dict[str, Any]
+Against = Literal["others", "nothing"]
 Steered = Callable[[Sequence["Asked"]], SteeringFor | None]
 
 
@@ -52,7 +57,7 @@ class Asked(NamedTuple):
     id: str
     cluster: str  # questions about one fact or conversation are not independent
     told: list[Message]
-    bare: list[Message]  # the same without the memories
+    against: list[Message]  # the same with fewer memories or none
     scores: Callable[[str], dict[str, float]]
     evidence: bool = True  # whether what answers it is among the memories
 
@@ -129,24 +134,32 @@ def told(memories: Sequence[str]) -> str:
     return HELPER + " The user told you:\n" + "\n".join(f"- {memory}" for memory in memories)
 
 
-def own_questions(count: int, memories: int) -> list[Asked]:
-    dice = random.Random(0)
+def own_questions(facts: str, memories: int, against: Against) -> list[Asked]:
+    dice, embedder = random.Random(0), SentenceEmbedder()
+    vectors = dict(
+        zip((f.memory for f in FACTS), embedder.embed_texts([f.memory for f in FACTS]), strict=True)
+    )
     made = []
     for place, fact_ in enumerate(FACTS):
         for way, asking in enumerate(ASKING):
             others = dice.sample([f.memory for f in FACTS if f is not fact_], memories - 1)
             known = [fact_.memory, *others]
             dice.shuffle(known)
+            if facts != "all" and place % 2 != ("even", "odd").index(facts):
+                continue
             question = asking.format(q=fact_.question)
+            wanted = embedder.embed_queries([question])[0]
+            best = max(known, key=lambda memory: float(vectors[memory] @ wanted))
+            rest = [memory for memory in known if memory != best] if against == "others" else []
             asked = Asked(
                 id=f"{place}/{way}",
                 cluster=f"fact {place}",
                 told=conversation(told(known), question),
-                bare=conversation(HELPER, question),
+                against=conversation(told(rest) if rest else HELPER, question),
                 scores=says(fact_.answers),
             )
             made.append(asked)
-    return dice.sample(made, min(count, len(made)))
+    return made
 
 
 def says(answers: Sequence[str]) -> Callable[[str], dict[str, float]]:
@@ -159,7 +172,7 @@ def says(answers: Sequence[str]) -> Callable[[str], dict[str, float]]:
 class LoCoMoQuestions:
     """A fixed sample of LoCoMo's questions, with what memory recalls for each."""
 
-    def __init__(self, file: Path, count: int, seed: int, model: LocalChatModel) -> None:
+    def __init__(self, file: Path, count: int, *, seed: int, model: LocalChatModel, against: Against) -> None:
         by_conversation: dict[str, list[Case]] = {}
         for case in LoCoMo(Opening(path=file, mode="qa")).cases():
             if case.headline:  # categories 1 to 4
@@ -168,6 +181,7 @@ class LoCoMoQuestions:
         self._cases = {
             name: dice.sample(cases, min(each, len(cases))) for name, cases in by_conversation.items()
         }
+        self._against = against
         self._reader = ModelReader(model=model, context_tokens=1500, count=model.count_tokens)
 
     def asked(self, depths: Sequence[int]) -> dict[int, list[Asked]]:
@@ -181,20 +195,25 @@ class LoCoMoQuestions:
             system.ingest(history.sessions)
             for k in depths:
                 for case in cases:
-                    turns = system.recall(case.question, k=k)
-                    found[k].append(self._put(case, {turn.id for turn in turns}))
+                    hits = system.recall(case.question, k=k)
+                    found[k].append(self._put(case, [hit.id for hit in hits]))
         system.close()
         return found
 
-    def _put(self, case: Case, recalled: set[str]) -> Asked:
-        turns = [turn for session in case.history.sessions for turn in session.turns if turn.id in recalled]
+    def _put(self, case: Case, recalled: Sequence[str]) -> Asked:
+        turns = [turn for session in case.history.sessions for turn in session.turns]
+        rest = recalled[1:] if self._against == "others" else ()
+        told, against = (
+            self._reader.messages(case.question, Context(tuple(turn for turn in turns if turn.id in shown)))
+            for shown in (recalled, rest)
+        )
         return Asked(
             id=case.id,
             cluster=case.cluster,
-            told=self._reader.messages(case.question, Context(tuple(turns))),
-            bare=self._reader.messages(case.question, Context(())),
+            told=told,
+            against=against,
             scores=agrees(case.gold.answers[0], int(case.gold.kind)),
-            evidence=set(official.clean_evidence(case.gold.ids)) <= recalled,
+            evidence=set(official.clean_evidence(case.gold.ids)) <= set(recalled),
         )
 
 
@@ -214,8 +233,8 @@ def agrees(answer: str, category: int) -> Callable[[str], dict[str, float]]:
 
 def contrast(batch: Sequence[Asked], lam: float, epsilon: float | None) -> SteeringFor:
     def steering(place: int) -> Steering:
-        bare = Branch(name="bare", messages=tuple(batch[place].bare))
-        return grounding(bare, lam=lam, epsilon=epsilon)
+        against = Branch(name="against", messages=tuple(batch[place].against))
+        return grounding(against, lam=lam, epsilon=epsilon)
 
     return steering
 
@@ -263,8 +282,10 @@ def compared(asked: Sequence[Asked], plain: Sequence[Row], grounded: Sequence[Ro
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--memories", default="1,3,6", help="how many are in context; several with commas")
-    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--facts", choices=("even", "odd", "all"), default="odd", help="of our own")
+    parser.add_argument("--against", choices=("others", "nothing"), default="others")
     parser.add_argument("--locomo", type=Path, help="LoCoMo's file, to ask its questions instead of our own")
+    parser.add_argument("--questions", type=int, default=200, help="of LoCoMo's")
     parser.add_argument("--seed", type=int, default=0, help="draws LoCoMo's questions")
     parser.add_argument("--lam", type=float, default=1.0)
     parser.add_argument("--epsilon", type=float, default=None, help="a divergence budget instead of --lam")
@@ -275,15 +296,21 @@ def main() -> None:
     model = LocalChatModel.open(given.model)
     depths = [int(k) for k in given.memories.split(",")]
     if given.locomo is None:
-        asked = {k: own_questions(given.questions, k) for k in depths}
+        asked = {k: own_questions(given.facts, k, given.against) for k in depths}
     else:
-        asked = LoCoMoQuestions(given.locomo, given.questions, given.seed, model).asked(depths)
+        questions = LoCoMoQuestions(
+            given.locomo, given.questions, seed=given.seed, model=model, against=given.against
+        )
+        asked = questions.asked(depths)
     rows, source = Rows(given.out), "own" if given.locomo is None else "locomo"
     strength = f"λ = {given.lam}" if given.epsilon is None else f"ε = {given.epsilon}"
     for k in depths:
         plain = rows.get(model, asked[k], f"{source}/{k}/plain", lambda _: None)
         grounded = rows.get(
-            model, asked[k], f"{source}/{k}/{strength}", lambda b: contrast(b, given.lam, given.epsilon)
+            model,
+            asked[k],
+            f"{source}/{k}/{given.against}, {strength}",
+            lambda b: contrast(b, given.lam, given.epsilon),
         )
         for line in compared(asked[k], plain, grounded):
             line = {"memories": k, **line}

@@ -29,7 +29,7 @@ def words(text: str) -> int:
     return len(text.split())
 
 
-def build(question="Where do I live?", recalled=(), thread=(), layout=LARGE, context_length=1000):
+def build(question="Where do I live?", recalled=(), thread=(), layout=LARGE, context_length=1000, many=False):
     return compose(
         question,
         recalled,
@@ -39,6 +39,7 @@ def build(question="Where do I live?", recalled=(), thread=(), layout=LARGE, con
         context_length=context_length,
         name="Ana",
         now=NOW,
+        many=many,
     )
 
 
@@ -61,12 +62,16 @@ def test_a_small_model_gets_the_best_lines_in_the_question_itself():
 
 
 @pytest.mark.parametrize("layout", [SMALL, LARGE])
-def test_the_ungrounded_twin_differs_by_the_memories_alone(layout):
-    with_memory = build(recalled=[memory("m1", "I live in Porto.")], layout=layout)
-    without = build(layout=layout)
-    assert with_memory.without_memories == without.messages
-    assert without.messages == without.without_memories
-    assert "Porto" not in str(without.messages)
+def test_the_ungrounded_twin_differs_by_the_best_memory_alone(layout):
+    best, other = memory("m1", "I live in Porto."), memory("m2", "I like tea.", 2)
+    one, none = build(recalled=[best], layout=layout), build(layout=layout)
+    assert one.ungrounded == none.messages == none.ungrounded
+    assert "Porto" not in str(none.messages)
+    two = build(recalled=[best, other], layout=layout)
+    assert two.ungrounded == build(recalled=[other], layout=layout).messages
+    many = build(recalled=[best, other], layout=layout, many=True)
+    assert many.messages == two.messages
+    assert many.ungrounded == none.messages
 
 
 @pytest.mark.parametrize(
