@@ -1,4 +1,4 @@
-"""The steering curves' own arithmetic: many replies at once are the replies one by one, and a curve is read right."""
+"""The steering curves: replies written together are those written alone, and a curve is read right."""
 
 import json
 import sys
@@ -14,11 +14,11 @@ from tests.agent import tiny_llama
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from many_replies import write_all  # noqa: E402
-from measures import measured  # noqa: E402
-from steering_curves import apart, best_within, cut, summed  # noqa: E402
-from steering_methods import MEASURE_OF, OURS, methods  # noqa: E402
-from style_texts import HISTORIES, PLAINLY  # noqa: E402
+from many_replies import write_all
+from measures import measured
+from steering_curves import apart, best_within, cut, summed
+from steering_methods import MEASURE_OF, OURS, methods
+from style_texts import HISTORIES, PLAINLY
 
 ASKED = [[{"role": "user", "content": text}] for text in ("Hello", "How long is a river?", "Why?")]
 PERSONA, OPPOSITE = Branch(name="a", instruction="Be kind."), Branch(name="b", instruction="Be rude.")
