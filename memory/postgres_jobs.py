@@ -100,6 +100,15 @@ class PostgresJobs:
         statement = 'SELECT number, "user", task, asked, attempts, failed FROM jobs ORDER BY number'
         return self._link.for_nobody(lambda run: [Job(*row) for row in run.execute(statement).fetchall()])
 
+    def counts(self) -> tuple[int, int]:
+        """How many are to be done, and how many were left after failing too often."""
+        statement = f"""
+            SELECT count(*) FILTER (WHERE attempts < {MOST_ATTEMPTS}),
+                count(*) FILTER (WHERE attempts >= {MOST_ATTEMPTS}) FROM jobs
+        """
+        waiting, left = self._link.for_nobody(lambda run: run.execute(statement).fetchone())
+        return waiting, left
+
     def drop(self, user: str) -> None:
         """Ask for nothing more about this person. A job that is being done ends by itself."""
         self._link.for_nobody(lambda run: run.execute(_DROP, (user,)))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastapi import FastAPI, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
@@ -26,6 +27,7 @@ from mnemon.agent.server.refusals import ErrorBody, answer_errors
 from mnemon.agent.server.replying import Assistants
 from mnemon.agent.server.tokens import TokenFile
 from mnemon.agent.server.wire import Json
+from mnemon.errors import StoreError
 from mnemon.memory import Diff, Memory
 from mnemon.retrievers import Embedder
 
@@ -142,4 +144,13 @@ def _add_watching(app: FastAPI, worker: int | None) -> None:
     )
     async def metrics(_: Admin, request: Request) -> Response:
         """Counts and times for Prometheus. For admins."""
-        return Response(request.app.state.meters.page(), media_type=meters.CONTENT_TYPE)
+        state = request.app.state
+        jobs = await run_in_threadpool(_jobs, state.memory)
+        return Response(state.meters.page(jobs=jobs), media_type=meters.CONTENT_TYPE)
+
+
+def _jobs(memory: Memory) -> tuple[int, int] | None:
+    """How many jobs wait and were left; None where there are none, or where the database is away."""
+    with contextlib.suppress(StoreError):
+        return None if memory.chores is None else memory.chores.jobs.counts()
+    return None

@@ -7,8 +7,10 @@ tells the sum.
 import os
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's variable, read when it is imported
@@ -59,10 +61,30 @@ class Meters:
             "mnemon_refused", "Requests that were turned away, by reason.", ("code",), registry=self.registry
         )
 
-    def page(self) -> bytes:
-        folder = os.environ.get(SHARED_FOLDER)
-        if folder is None:
-            return generate_latest(self.registry)
-        every = CollectorRegistry()
-        MultiProcessCollector(every, path=folder)  # type: ignore[no-untyped-call]
-        return generate_latest(every)
+    def page(self, *, jobs: tuple[int, int] | None = None) -> bytes:
+        """What there is to scrape. `jobs`: of the database, waiting and left with an error."""
+        folder, every = os.environ.get(SHARED_FOLDER), self.registry
+        if folder is not None:
+            every = CollectorRegistry()
+            MultiProcessCollector(every, path=folder)  # type: ignore[no-untyped-call]
+        page = generate_latest(every)
+        return page if jobs is None else page + _told_of_jobs(*jobs)
+
+
+def _told_of_jobs(waiting: int, left: int) -> bytes:
+    told = GaugeMetricFamily(
+        "mnemon_jobs", "Jobs in the database, waiting or left with an error.", labels=["state"]
+    )
+    told.add_metric(["waiting"], waiting)
+    told.add_metric(["left"], left)
+    registry = CollectorRegistry()
+    registry.register(_Told(told))
+    return generate_latest(registry)
+
+
+class _Told(Collector):
+    def __init__(self, family: GaugeMetricFamily) -> None:
+        self._family = family
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        return [self._family]

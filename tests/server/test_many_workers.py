@@ -17,6 +17,7 @@ import pytest
 from mnemon.agent.server import Limits, TokenFile, serve_many
 from mnemon.errors import StoreError
 from mnemon.memory import Memory
+from mnemon.memory.postgres_store import PostgresStore
 from mnemon.testing import HashEmbedder
 from tests import postgres
 
@@ -176,6 +177,24 @@ def test_whichever_is_asked_tells_of_all(one, two):
         for _ in range(times):
             client.get("/api/stats", params={"user": "ana"})
     assert counted(one) - before == counted(two) - before == 7
+
+
+def test_what_is_said_in_a_conversation_is_tidied_up_by_whoever_has_a_moment(server, one):
+    chat(one, "I live in Porto.", user="ben")
+    store = PostgresStore(server.db)
+    try:
+        end = time.monotonic() + 20
+        while not any(job.user == "ben" for job in store.jobs.waiting()):  # to be summarised when it is over
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        while not any(log["action"] == "consolidate" for log in one.get("/api/log?user=ben").json()):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    finally:
+        store.close()
+    page = one.get("/metrics").text
+    assert 'mnemon_jobs{state="left"} 0.0' in page
+    assert 'mnemon_jobs{state="waiting"}' in page
 
 
 def test_a_worker_that_is_killed_takes_nothing_along(tmp_path):
