@@ -15,6 +15,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from mnemon.agent.decoding.fixed import FixedForward, fixed_width
 from mnemon.agent.decoding.trunk import KeyValueCache, Trunk, memory_errors
 from mnemon.errors import UsageError
 
@@ -139,10 +140,13 @@ class PrefixStore(Generic[K]):
 
 
 class TrunkRowModel:
-    """Rows over a `Trunk`."""
+    """Rows over a `Trunk`. `fixed`: forwards of fixed shapes; None: on a GPU, which can replay them."""
 
-    def __init__(self, trunk: Trunk, *, store: PrefixStore[Known] | None = None) -> None:
+    def __init__(
+        self, trunk: Trunk, *, store: PrefixStore[Known] | None = None, fixed: bool | None = None
+    ) -> None:
         self.trunk = trunk
+        self.fixed = trunk.device.type == "cuda" if fixed is None else fixed
         self.store: PrefixStore[Known] = store if store is not None else PrefixStore()
         self.name = trunk.name
         self.vocabulary = trunk.shape.vocabulary
@@ -222,6 +226,9 @@ class TrunkRows:
         self._offsets = torch.tensor([[n - longest] for n in self._lengths], device=trunk.device)
         self._mask = self._padding_mask(longest)
         self._looked: tuple[Tensor, Tensor] | None = None
+        # Which row runs under which adapter is decided outside of the network, where no graph sees it.
+        self._fixed = model.fixed and not any(self._adapters)
+        self._forwards: dict[int, FixedForward] = {}  # by width
         self.hidden = torch.stack([entry.last for entry in known])
         self.logits = trunk.logits(self.hidden)
 
@@ -253,8 +260,11 @@ class TrunkRows:
         rows = len(self._lengths)
         with adapted(trunk, self._adapters), memory_errors(f"writing token {len(self._written)}"):
             cache.reserve(cache.length + 1)
-            ids = torch.full((rows, 1), token, device=trunk.device)
-            hidden = trunk.forward(ids, self._offsets + cache.length, cache, self._seen(cache.length + 1))
+            if self._fixed:
+                hidden = self._fixed_forward(torch.full((1,), token, device=trunk.device))
+            else:
+                ids = torch.full((rows, 1), token, device=trunk.device)
+                hidden = trunk.forward(ids, self._offsets + cache.length, cache, self._seen(cache.length + 1))
         cache.length += 1
         self._count(rows)
         self._written.append(token)
@@ -264,9 +274,28 @@ class TrunkRows:
 
     def look(self, candidates: Tensor) -> Tensor:
         cache, trunk = self._cache, self._trunk
+        k, rows = candidates.shape[0], len(self._lengths)
+        cache.reserve(cache.length + (fixed_width(k) if self._fixed else k))
+        if self._fixed:
+            hidden = self._fixed_forward(candidates.to(trunk.device))
+        else:
+            hidden = self._forward_siblings(candidates)
+        self._count(rows * k)
+        self._looked = (candidates, hidden)
+        return hidden
+
+    def _fixed_forward(self, ids: Tensor) -> Tensor:
+        width = fixed_width(len(ids))
+        forward = self._forwards.get(width)
+        if forward is None or not forward.fits(self._cache):
+            forward = FixedForward(self._trunk, self._cache, self._lengths, width=width)
+            self._forwards[width] = forward
+        return forward(ids, self._cache.length)
+
+    def _forward_siblings(self, candidates: Tensor) -> Tensor:
+        """Candidates are siblings: each sees the prefix and itself, all at the same position."""
+        trunk = self._trunk
         k, rows, start = candidates.shape[0], len(self._lengths), self._cache.length
-        cache.reserve(start + k)
-        # Candidates are siblings: each sees the prefix and itself, all at the same position.
         mask = torch.full((1, 1, k, start + k), float("-inf"), dtype=trunk.dtype, device=trunk.device)
         mask[..., :start] = 0
         mask[..., range(k), range(start, start + k)] = 0
@@ -275,10 +304,7 @@ class TrunkRows:
             mask = mask + padding
         ids = candidates.to(trunk.device)[None].expand(rows, k)
         with adapted(trunk, self._adapters):
-            hidden = trunk.forward(ids, (self._offsets + start).expand(rows, k), cache, mask)
-        self._count(rows * k)
-        self._looked = (candidates, hidden)
-        return hidden
+            return trunk.forward(ids, (self._offsets + start).expand(rows, k), self._cache, mask)
 
     def take(self, index: int) -> Tensor:
         if self._looked is None:

@@ -210,4 +210,4 @@ class SharedStore(PrefixStore[Known]):
 
 def shared(model: TrunkRowModel) -> TrunkRowModel:
     """The same network for many threads, with prefixes of its own."""
-    return TrunkRowModel(Together(model.trunk), store=SharedStore(model.store.limit))
+    return TrunkRowModel(Together(model.trunk), store=SharedStore(model.store.limit), fixed=False)

@@ -51,10 +51,11 @@ class KeyValueCache:
         self.shape = shape
         self.length = 0
         self.rows = rows
-        self.blocks = [
-            torch.zeros(2, rows, shape.kv_heads, capacity, shape.head_dim, dtype=dtype, device=device)
-            for _ in range(shape.layers)
-        ]
+        # One piece of memory, so that a column of all layers is moved by one operation.
+        self._all = torch.zeros(
+            shape.layers, 2, rows, shape.kv_heads, capacity, shape.head_dim, dtype=dtype, device=device
+        )
+        self.blocks = list(self._all)
 
     @property
     def capacity(self) -> int:
@@ -77,16 +78,14 @@ class KeyValueCache:
         if columns <= self.capacity:
             return
         columns = max(columns, 2 * self.capacity)
-        for layer, block in enumerate(self.blocks):
-            wider = block.new_zeros(*block.shape[:3], columns, block.shape[4])
-            wider[:, :, :, : self.length] = block[:, :, :, : self.length]
-            self.blocks[layer] = wider
+        wider = self._all.new_zeros(*self._all.shape[:4], columns, self.shape.head_dim)
+        wider[..., : self.length, :] = self._all[..., : self.length, :]
+        self._all, self.blocks = wider, list(wider)
 
     def keep_column(self, column: int) -> None:
         """Of the columns just written, keeps one: it becomes column `length`, and length grows by one."""
         if column != self.length:
-            for block in self.blocks:
-                block[:, :, :, self.length] = block[:, :, :, column]
+            self._all[..., self.length, :] = self._all[..., column, :]
         self.length += 1
 
 

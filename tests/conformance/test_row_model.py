@@ -22,7 +22,9 @@ from tests.agent import tiny_gguf, tiny_llama
 Model = TrunkRowModel | LlamaCppRowModel
 BACKENDS = (
     "llama",
+    "llama, fixed shapes",
     "transformers",
+    "transformers, fixed shapes",
     pytest.param(
         "llama.cpp",
         marks=pytest.mark.skipif(
@@ -51,10 +53,12 @@ def reference(folder: Path) -> TransformersTrunk:
 
 @pytest.fixture(params=BACKENDS)
 def model(request: pytest.FixtureRequest, folder: Path, reference: TransformersTrunk) -> Iterator[Model]:
-    if request.param == "transformers":
-        yield TrunkRowModel(reference)
-    elif request.param == "llama":
-        yield TrunkRowModel(LlamaTrunk.open(folder, dtype=torch.float32, device=torch.device("cpu")))
+    kind, fixed = str(request.param).split(",")[0], "fixed" in request.param
+    if kind == "transformers":
+        yield TrunkRowModel(reference, fixed=fixed)
+    elif kind == "llama":
+        trunk = LlamaTrunk.open(folder, dtype=torch.float32, device=torch.device("cpu"))
+        yield TrunkRowModel(trunk, fixed=fixed)
     else:
         opened = LlamaCppRowModel(folder / "model.gguf", threads=1)
         yield opened
