@@ -174,7 +174,9 @@ def split_by_prompt(pairs: Sequence[Pair], *, held_out: float, seed: int) -> lis
 def hidden_pairs(
     model: LocalChatModel, pairs: Sequence[Pair], *, on_progress: OnProgress | None = None
 ) -> HiddenPairs:
-    """Reads all pairs with the model: the long part."""
+    """Reads all pairs with the model: the long part, so what is too long is told before it."""
+    for pair in pairs:
+        _prompt_ids(model, pair.prompt)
     both = []
     for number, pair in enumerate(pairs, start=1):
         both.append([hidden_at_cuts(model, pair.prompt, reply) for reply in (pair.chosen, pair.rejected)])
@@ -194,11 +196,8 @@ def hidden_at_cuts(model: LocalChatModel, prompt: str, reply: str) -> Floats:
             hint="Open it with engine='transformers'.",
         )
     trunk = rows.trunk
-    start = model.codec.prompt_ids([{"role": "user", "content": prompt}])
-    room = model.context_length - 1
-    if len(start) >= room:
-        raise UsageError(f"A prompt has {len(start)} tokens; {model.name!r} reads {model.context_length}.")
-    ids = model.codec.encode(reply)[: room - len(start)]
+    start = _prompt_ids(model, prompt)
+    ids = model.codec.encode(reply)[: model.context_length - 1 - len(start)]
     known = rows.read(RowPrompt(tuple(start)), RowCounts())
     n, q = len(start), len(ids)
     cache = KeyValueCache(trunk.shape, rows=1, capacity=n + q, dtype=trunk.dtype, device=trunk.device)
@@ -212,6 +211,16 @@ def hidden_at_cuts(model: LocalChatModel, prompt: str, reply: str) -> Floats:
     places = [max(0, round(cut * q) - 1) for cut in CUTS]
     found: Floats = hidden[places].double().cpu().numpy()
     return found
+
+
+def _prompt_ids(model: LocalChatModel, prompt: str) -> list[int]:
+    ids = model.codec.prompt_ids([{"role": "user", "content": prompt}])
+    if len(ids) >= model.context_length - 1:
+        raise UsageError(
+            f"A prompt has {len(ids)} tokens; {model.name!r} reads {model.context_length}: {prompt[:50]!r}",
+            hint="Shorten it, or leave the pair out.",
+        )
+    return ids
 
 
 def attribute_features(

@@ -24,6 +24,7 @@ from mnemon.agent.reward_training import (
     fit_attribute_weights,
     fit_head,
     hidden_at_cuts,
+    hidden_pairs,
     read_pairs,
     split_by_prompt,
     train_head,
@@ -224,6 +225,15 @@ def test_too_few_pairs_and_one_prompt_are_refused(model: LocalChatModel) -> None
         train_head(model, PAIRS[:3])
     with pytest.raises(UsageError, match="same prompt"):
         train_head(model, [Pair("p", f"c{n}", "r") for n in range(12)])
+
+
+def test_a_prompt_that_is_too_long_is_told_before_anything_is_read(model: LocalChatModel) -> None:
+    read: list[int] = []
+    with pytest.raises(UsageError, match=r"reads \d+: 'long long"):
+        hidden_pairs(
+            model, [*PAIRS[:2], Pair("long " * 5000, "a", "b")], on_progress=lambda n, _: read.append(n)
+        )
+    assert read == []
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage" * 100])
