@@ -139,7 +139,8 @@ def show(rows: Sequence[Row]) -> None:
     )
     print(f"diversity {base['diversity']:.2f}\n")
     _show_ours(rows, base)
-    _show_matrix([row for row in rows if row["method"] == OURS and row["strength"] == MATRIX_BUDGET], base)
+    middle = [row for row in rows if row["method"] == OURS and row["strength"] == MATRIX_BUDGET]
+    _show_matrix(sorted(middle, key=lambda row: list(MEASURE_OF).index(row["trait"])), base)
     _show_others([row for row in rows if row["method"] not in ("base", OURS)], base)
 
 
@@ -228,10 +229,8 @@ def draw(rows: Sequence[Row], file: Path) -> None:
         axis.set_xlim(0, SHOWN_KL)
         axis.set_ylim(-0.35 * top, 1.15 * top)
         axis.axhline(0, color="grey", linewidth=0.6)
-        fewer = MEASURES[measure] < 0
-        axis.set_title(
-            f"{name}: {'fewer ' if fewer and measure != 'reading grade' else ''}{measure}", fontsize=10
-        )
+        direction = {1: "more", -1: "lower" if measure == "reading grade" else "fewer"}[MEASURES[measure]]
+        axis.set_title(f"{name}: {direction} {measure}", fontsize=10)
         axis.tick_params(labelsize=8)
     for axis in (*axes[1, :3], axes[0, 3]):
         axis.set_xlabel("divergence, nats per token", fontsize=9)
