@@ -92,6 +92,7 @@ def create_app(
     desk = Desk(limits, measured, quiet=lambda user: _tidy(memory, user))
     memory.also_erase(door.tokens.forget)
     app.state.memory, app.state.desk, app.state.meters = memory, desk, measured
+    app.state.hush = desk.hush  # where several workers serve, theirs together
     app.state.gatekeeper = Gatekeeper(door.tokens, required=door.required, default_user=door.default_user)
     app.state.door = _Served(
         model=model,

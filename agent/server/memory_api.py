@@ -153,7 +153,7 @@ async def erase(asked: Confirm, who: ThePerson, request: Request) -> Response:
             hint=f"To erase {who.user!r}, confirm with that name.",
             param="confirm",
         )
-    await request.app.state.desk.hush(who.user)
+    await request.app.state.hush(who.user)
     counts = await run_in_threadpool(who.stats)
     await run_in_threadpool(who.erase)
     return Json({"user": who.user, "episodes": counts.episodes, "facts": counts.facts})

@@ -22,6 +22,7 @@ from types import FrameType
 from fastapi import FastAPI
 from prometheus_client.multiprocess import mark_process_dead
 
+from mnemon.agent.server.exchange import Exchange, Extension, Hush, Hushed
 from mnemon.agent.server.limits import Limits
 from mnemon.agent.server.meters import SHARED_FOLDER
 from mnemon.agent.server.running import Server, address_of, listen
@@ -81,23 +82,18 @@ class _Place:
 
     number: int
     process: SpawnProcess | None = None
-    told: Connection | None = None
+    line: Connection | None = None
     answers: bool = False
     mortality: Mortality = field(default_factory=Mortality)
     again_at: float = 0.0
 
-    def hear(self) -> MnemonError | None:
-        """What the worker has told: that it answers, or why it cannot."""
-        if self.told is not None and self.told.poll():
-            try:
-                said = self.told.recv()
-            except EOFError:
-                self.told = None
-                return None
-            if isinstance(said, MnemonError):
-                return said
-            self.answers = True
-        return None
+    def heard(self) -> Iterator[MnemonError | Hush | Hushed | None]:
+        """What the worker has said: None that it answers, an error that it cannot."""
+        try:
+            while self.line is not None and self.line.poll():
+                yield self.line.recv()
+        except (EOFError, OSError):
+            self.line = None
 
 
 class _Crew:
@@ -113,6 +109,7 @@ class _Crew:
         self._make, self._listening, self._limits = make, listening, limits
         self._folder, self._tell = folder, tell
         self._places = [_Place(number) for number in range(1, workers + 1)]
+        self._exchange = Exchange()
         self._signals = 0
 
     @contextmanager
@@ -148,19 +145,33 @@ class _Crew:
             for place in self._places:
                 assert place.process is not None
                 alive = place.process.is_alive()  # asked first: what it has said by then is heard
-                error = place.hear()
+                error = self._hear(place)
                 if error is not None:
                     raise error
                 if not alive and not place.answers:
                     ended = how_it_ended(place.process.exitcode)
                     raise MnemonError(f"Worker {place.number} {ended} before it could answer.")
 
+    def _hear(self, place: _Place) -> MnemonError | None:
+        """Take in what a worker has said; why it cannot answer, if it says so."""
+        for said in place.heard():
+            match said:
+                case MnemonError():
+                    return said
+                case None:
+                    assert place.line is not None
+                    place.answers = True
+                    self._exchange.join(place.number, place.line)
+                case _:
+                    self._exchange.take(place.number, said)
+        return None
+
     def _start(self, place: _Place) -> None:
         context = get_context("spawn")  # a fork would carry along locks that threads hold
-        place.told, tells = context.Pipe(duplex=False)
+        place.line, line = context.Pipe()
         place.process = context.Process(
             target=_work,
-            args=(self._make, place.number, self._listening, self._limits, tells),
+            args=(self._make, place.number, self._listening, self._limits, line),
             name=f"mnemon-worker-{place.number}",
             daemon=True,
         )
@@ -168,7 +179,7 @@ class _Crew:
         place.mortality.born()
         with _environment(self._environment()):
             place.process.start()
-        tells.close()
+        line.close()
 
     def _environment(self) -> dict[str, str]:
         # Workers that each take every core stand in one another's way.
@@ -182,7 +193,7 @@ class _Crew:
                 self._start(place)
             return
         alive = place.process.is_alive()
-        error = place.hear()
+        error = self._hear(place)
         if alive:
             return
         wait = place.mortality.died()
@@ -197,6 +208,7 @@ class _Crew:
 
     def _bury(self, place: _Place) -> None:
         assert place.process is not None
+        self._exchange.leave(place.number)
         mark_process_dead(place.process.pid, path=self._folder)  # type: ignore[no-untyped-call]
         place.process.join()
         place.process.close()
@@ -210,6 +222,7 @@ class _Crew:
         while left := [place for place in self._places if place.process is not None]:
             for place in left:
                 assert place.process is not None
+                self._hear(place)
                 if not place.process.is_alive():
                     self._bury(place)
                 elif passed_on < max(1, self._signals):
@@ -223,17 +236,18 @@ class _Crew:
         return by_themselves
 
 
-def _work(make: MakeApp, number: int, listening: socket.socket, limits: Limits, tells: Connection) -> None:
+def _work(make: MakeApp, number: int, listening: socket.socket, limits: Limits, line: Connection) -> None:
     """A worker's whole life."""
     # Ctrl-C on a terminal reaches every process; the parent alone heeds it, and passes it on as SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="mnemon-parent", daemon=True).start()
     try:
         with make(number) as app:
-            server = Server(app, limits, lambda: tells.send(None), signals=(signal.SIGTERM,))
+            extension = Extension(number, line, app)
+            server = Server(app, limits, extension.answers, signals=(signal.SIGTERM,))
             server.run(sockets=[listening])
     except MnemonError as error:
-        tells.send(error)
+        line.send(error)
         raise SystemExit(error.exit_code) from None
 
 

@@ -197,6 +197,22 @@ def test_what_is_said_in_a_conversation_is_tidied_up_by_whoever_has_a_moment(ser
     assert 'mnemon_jobs{state="waiting"}' in page
 
 
+def test_nobody_is_erased_before_every_worker_is_silent_to_them(server, one, two):
+    body = {"messages": [{"role": "user", "content": "Tell me slowly."}], "user": "zoe", "stream": True}
+    with two.stream("POST", CHAT, json=body) as answer:
+        lines = answer.iter_lines()
+        while "word" not in next(lines):
+            pass
+        erased = one.post("/api/erase", params={"user": "zoe"}, json={"confirm": "zoe"})
+        assert erased.status_code == 200, erased.text
+        assert list(lines)[-2] == "data: [DONE]"
+    time.sleep(0.5)  # longer than a conversation rests here
+    assert "zoe" not in one.get("/api/users").json()
+    store = PostgresStore(server.db)
+    assert "zoe" not in {job.user for job in store.jobs.waiting()}
+    store.close()
+
+
 def test_a_worker_that_is_killed_takes_nothing_along(tmp_path):
     db = postgres.new_database()
     with many(db, tmp_path) as server, server.worker(1) as one, server.worker(2) as two:
