@@ -1,6 +1,7 @@
 """Tokens per second, guided and not, in one run: default model, 256 tokens of prompt, 128 new.
 
     python benchmarks/bench_decoding.py [--quick] [--busy] [--model NAME] [--json]
+    python benchmarks/bench_decoding.py --device cuda --random-weights 8b
 
 Speed is one over the median step, over several rounds taken in turn: a busy moment hits all alike. Peers in
 the same run: transformers' `generate`, `generate` with its own guidance, and two prompts read anew per token.
@@ -11,12 +12,13 @@ steps per second by the number of rows.
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
+from decoding_gpu import SHAPES, show_random
 
 from mnemon.agent import LocalChatModel
 from mnemon.agent.decoding import presets
@@ -31,6 +33,7 @@ clock = time.perf_counter
 
 # (guided ÷ unguided) that this project promises itself on two cores
 TARGETS = {"two branches": 0.88, "six attributes": 0.60, "ten candidates": 0.55}
+GPU_TARGETS = {"two branches": 0.85, "six attributes": 0.75, "ten candidates": 0.85}
 OWN_LOOP = 0.9  # unguided on llama.cpp ÷ llama-cpp-python's own loop
 TWO_ROWS = 70.0  # tokens/s, steered with two rows on llama.cpp
 
@@ -63,7 +66,7 @@ def steerings(length: int, vocabulary: int, hidden: int) -> dict[str, Steering |
     }
 
 
-def guided(model: LocalChatModel, steering: Steering | None, ids: tuple[int, ...], new: int) -> list[float]:
+def guided(model: RowModel, steering: Steering | None, ids: tuple[int, ...], new: int) -> list[float]:
     """Seconds of each step after the prompt was read."""
     branches = steering.used_branches() if steering else {BASE: Branch(name=BASE)}
     plan = Plan(
@@ -72,8 +75,17 @@ def guided(model: LocalChatModel, steering: Steering | None, ids: tuple[int, ...
         max_tokens=new,
         end_ids=frozenset(),
     )
-    times = [clock() for _ in Decoding({BASE: model.rows}, plan, model.codec.decode)]
+    times = [clock() for _ in Decoding({BASE: model}, plan, str)]
     return np.diff(times).tolist()
+
+
+def replies(model: RowModel, new: int) -> dict[str, Callable[[], list[float]]]:
+    """A reply without steering, and one of each kind of steering."""
+    ids = prompt_of(0, 256, model.vocabulary)
+    return {
+        case: (lambda steering=steering: guided(model, steering, ids, new))
+        for case, steering in steerings(256, model.vocabulary, model.hidden_size).items()
+    }
 
 
 def peers(folder: str, ids: tuple[int, ...], new: int) -> dict[str, Callable[[], list[float]]]:
@@ -148,11 +160,7 @@ def on_llama_cpp(name: str, new: int, rounds: int) -> tuple[dict[str, float], di
     """Tokens/s of replies, and of both engines steps/s by rows."""
     model = LocalChatModel.open(name, device="cpu", engine="llama.cpp")
     ids = prompt_of(0, 256, model.rows.vocabulary)
-    chosen = steerings(len(ids), model.rows.vocabulary, model.rows.hidden_size)
-    cases: dict[str, Callable[[], list[float]]] = {
-        f"llama.cpp, {case}": (lambda steering=steering: guided(model, steering, ids, new))
-        for case, steering in chosen.items()
-    }
+    cases = {f"llama.cpp, {case}": reply for case, reply in replies(model.rows, new).items()}
     cases["llama-cpp-python's loop"] = own_loop(model_path(name) / "model.gguf", ids, new)
     speeds = measured(cases, rounds)
     engines: dict[str, RowModel] = {
@@ -208,7 +216,7 @@ def show_llama_cpp(speeds: dict[str, float], by_rows: dict[str, dict[int, float]
         print(f"{engine:24}" + "".join(f"{speed:8.1f}" for speed in found.values()))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer tokens, one round")
     parser.add_argument("--model", default="default")
@@ -219,37 +227,47 @@ def main() -> None:
         "--busy", action="store_true", help="one thread, processor time: for a machine that does other things"
     )
     parser.add_argument("--only-llama-cpp", action="store_true", help="skip what runs on torch alone")
+    parser.add_argument("--device", default="cpu", help="of --random-weights: cpu or cuda")
+    parser.add_argument(
+        "--random-weights", choices=sorted(SHAPES), help="a shape instead of a model: speed needs no file"
+    )
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.busy:
         global clock
         clock = time.process_time
         torch.set_num_threads(1)
     new, rounds = (24, 1) if options.quick else (128, 3)
+    if options.random_weights:
+        found = show_random(
+            options.random_weights,
+            torch.device(options.device),
+            new=new,
+            measure=lambda rows: measured(replies(rows, new), rounds),
+            targets=GPU_TARGETS,
+        )
+        if options.json:
+            print(json.dumps(found))
+        return
     print(f"{options.model}, {torch.get_num_threads()} threads, 256 tokens of prompt, {new} new", flush=True)
-    found: dict[str, object] = {"threads": torch.get_num_threads()}
+    results: dict[str, object] = {"threads": torch.get_num_threads()}
     if not options.only_llama_cpp:
         speeds = on_torch(options.model, new, rounds, peered=not options.no_peers)
-        found["tokens_per_second"] = speeds
+        results["tokens_per_second"] = speeds
         show_torch(speeds)
     if find_spec("llama_cpp") is not None:
         speeds, by_rows = on_llama_cpp(options.model, new, rounds)
-        found |= {"llama_cpp": speeds, "steps_per_second": by_rows}
+        results |= {"llama_cpp": speeds, "steps_per_second": by_rows}
         show_llama_cpp(speeds, by_rows)
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(results))
 
 
 def on_torch(name: str, new: int, rounds: int, *, peered: bool) -> dict[str, float]:
     model = LocalChatModel.open(name, device="cpu")
-    vocabulary, hidden = model.rows.vocabulary, model.rows.hidden_size
-    ids = prompt_of(0, 256, vocabulary)
-    cases: dict[str, Callable[[], list[float]]] = {
-        case: (lambda steering=steering: guided(model, steering, ids, new))
-        for case, steering in steerings(256, vocabulary, hidden).items()
-    }
+    cases = replies(model.rows, new)
     if peered:
-        cases |= peers(name, ids, new)
+        cases |= peers(name, prompt_of(0, 256, model.rows.vocabulary), new)
     return measured(cases, rounds)
 
 
