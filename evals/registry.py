@@ -77,7 +77,14 @@ class Tools:
 NO_TOOLS = Tools()
 
 
-def make_plan(wanted: Wanted, settings: Settings, *, tools: Tools = NO_TOOLS) -> Plan:
+def equip(settings: Settings, tools: Tools = NO_TOOLS) -> Equipment:
+    """What systems are built with; give it to several plans, and they share one embedder."""
+    return Equipment(embedder=embedder_opener(settings, tools.cache))
+
+
+def make_plan(
+    wanted: Wanted, settings: Settings, *, tools: Tools = NO_TOOLS, equipment: Equipment | None = None
+) -> Plan:
     """Everything a run needs; nothing heavy is loaded unless the run will use it."""
     mode = _check(wanted)
     protocol: DataProtocol = wanted.protocol  # type: ignore[assignment]
@@ -96,7 +103,7 @@ def make_plan(wanted: Wanted, settings: Settings, *, tools: Tools = NO_TOOLS) ->
     unknown = sorted(excluded - {case.id for case in task.cases()})
     if unknown:
         raise UsageError(f"{wanted.exclude}: no item is named {unknown[0]!r} ({len(unknown)} unknown names).")
-    system = open_system(wanted.system, Equipment(embedder=embedder_opener(settings, tools.cache)))
+    system = open_system(wanted.system, equipment or equip(settings, tools))
     if mode == "retrieval" and not system.ranks:
         raise UsageError(
             f"the system {wanted.system!r} ranks nothing, so it has no retrieval to measure.",

@@ -1,7 +1,7 @@
 """What can be measured: mnemon, controls, floors and peers. `catalogue` says how to add one."""
 
 from mnemon.evals.systems.base import DocumentSystem, Remembering, TextIndex
-from mnemon.evals.systems.catalogue import SYSTEMS, Entry, Equipment, TextsCached, open_system
+from mnemon.evals.systems.catalogue import SYSTEMS, Entry, Equipment, TextsCached, named_systems, open_system
 from mnemon.evals.systems.mnemon import MemorySystem, RetrieverSystem
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "RetrieverSystem",
     "TextIndex",
     "TextsCached",
+    "named_systems",
     "open_system",
 ]

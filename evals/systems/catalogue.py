@@ -112,8 +112,20 @@ SYSTEMS: dict[str, Entry] = {
 }
 
 
+# What stands beside mnemon when it is compared with what one might take instead.
+PEERS = ("mnemon", "rrf", "dense", "bm25", "fts5", "rank-bm25", "chroma", "langgraph", "mem0")
+
+
+def named_systems(names: Sequence[str]) -> list[str]:
+    """Each once, in order; "peers" is all of `PEERS`."""
+    found = list(dict.fromkeys(one for name in names for one in (PEERS if name == "peers" else (name,))))
+    for name in found:
+        if name not in SYSTEMS:
+            raise UsageError(
+                f"no system is named {name!r}.", hint=f"Systems: {', '.join(SYSTEMS)}; or peers."
+            )
+    return found
+
+
 def open_system(name: str, equipment: Equipment) -> System:
-    entry = SYSTEMS.get(name)
-    if entry is None:
-        raise UsageError(f"no system is named {name!r}.", hint=f"Systems: {', '.join(SYSTEMS)}.")
-    return entry.open(equipment)
+    return SYSTEMS[named_systems([name])[0]].open(equipment)

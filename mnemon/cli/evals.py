@@ -1,6 +1,6 @@
 """`mnemon eval`: run a benchmark, list what there is, report on runs, compare two."""
 
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from mnemon.cli import eval_reports
+from mnemon.cli.eval_runs import beside, measure
 from mnemon.cli.output import (
     DeviceOption,
     EmbedderOption,
@@ -15,16 +16,11 @@ from mnemon.cli.output import (
     ModelOption,
     console,
     emit,
-    note,
     print_table,
-    progress,
 )
 
 if TYPE_CHECKING:
-    from mnemon.agent import LocalChatModel, Reply, ReplyOptions
-    from mnemon.evals.reader import Grounded, Messages
     from mnemon.evals.seams import Result
-    from mnemon.retrievers import Embedder
 
 
 MAIN_METRIC = "recall@10"  # shown by group; the first metric where a run has no such
@@ -48,8 +44,6 @@ def register(app: typer.Typer) -> None:
     )
     area.command("run")(_run)
     area.command("list")(_list)
-    area.command("report")(_report)
-    area.command("compare")(_compare)
     eval_reports.register(area)
     app.add_typer(area, name="eval")
 
@@ -68,8 +62,14 @@ def _run(
         ),
     ] = None,
     system: Annotated[
-        str, typer.Option("--system", help="What is measured; see `mnemon eval list`.")
-    ] = "mnemon",
+        list[str] | None,
+        typer.Option(
+            "--system",
+            help="What is measured, see `mnemon eval list`; given again, several beside each other. "
+            "peers: mnemon and all that one might take instead.  \\[default: mnemon]",
+            show_default=False,
+        ),
+    ] = None,
     model: ModelOption = None,
     embedder: EmbedderOption = None,
     device: DeviceOption = None,
@@ -109,10 +109,10 @@ def _run(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a benchmark and print its metrics with 95 % intervals."""
+    """Run a benchmark and print its metrics with 95 % intervals; of several systems, one table."""
     from mnemon.errors import UsageError
-    from mnemon.evals.registry import Tools, Wanted, make_plan
-    from mnemon.evals.run import evaluate
+    from mnemon.evals.registry import Wanted
+    from mnemon.evals.systems import named_systems
     from mnemon.settings import load_settings
 
     settings = load_settings(model=model, embedder=embedder, device=device)
@@ -122,7 +122,6 @@ def _run(
         task=task,
         data=data,
         mode=mode,
-        system=system,
         protocol=protocol,
         variant=variant,
         judge=judge,
@@ -135,46 +134,12 @@ def _run(
         max_tokens=max_tokens,
         grounding=grounding,
     )
-    tools = Tools(cache=partial(_cached, settings.home), grounded=_grounded)
-    plan = make_plan(wanted, settings, tools=tools)
-    folder = out or _default_folder(settings.home, f"{task}-{plan.mode}-{system}")
-    try:
-        with progress(f"{task} · {plan.mode} · {system}") as advance:
-            result = evaluate(plan, folder, resume=resume, advance=advance)
-    except KeyboardInterrupt:
-        note(f"Stopped. What is done is kept; go on with the same options and: --out {folder} --resume")
-        raise
-    for problem in plan.task.problems:
-        note(f"left out: {problem}")
+    systems = named_systems(system or ["mnemon"])
+    if len(systems) > 1:
+        beside(wanted, systems, settings, out, resume=resume, as_json=as_json)
+        return
+    result = measure(replace(wanted, system=systems[0]), settings, out, resume=resume)
     emit(result.to_json(), as_json=as_json, human=lambda _: _show(result))
-
-
-def _cached(home: Path, embedder: "Embedder") -> "Embedder":
-    """Texts are embedded once for all systems and runs; queries each time, because they are timed."""
-    from mnemon.evals.systems import TextsCached
-    from mnemon.retrievers import CachedEmbedder
-    from mnemon.retrievers.embedding_cache import SqliteCache
-
-    cache = SqliteCache(home / "cache" / "eval-embeddings.sqlite")
-    return TextsCached(embedder, CachedEmbedder(embedder, cache))
-
-
-def _grounded(model: "LocalChatModel", strength: float) -> "Grounded":
-    """The assistant's way of holding a local model to what it was given."""
-    from mnemon.agent.decoding.presets import grounding
-    from mnemon.agent.decoding.steering import Branch
-
-    def reply(messages: "Messages", alone: "Messages", options: "ReplyOptions") -> "Reply":
-        without = Branch(name="without memories", messages=tuple(alone))
-        return model.steer(messages, grounding(without, lam=strength), options=options).reply
-
-    return reply
-
-
-def _default_folder(home: Path, name: str) -> Path:
-    from datetime import datetime
-
-    return home / "evals" / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def _show(result: "Result") -> None:
@@ -234,35 +199,3 @@ def _list(as_json: JsonOption = False) -> None:
         )
 
     emit({"tasks": tasks, "systems": systems}, as_json=as_json, human=show)
-
-
-def _report(
-    runs: Annotated[
-        list[Path], typer.Argument(help="Run directories; the first is what others stand beside.")
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Where report.html and report.md go; default: the first run.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Write a page and a Markdown table on one or more runs."""
-    from mnemon.evals.report import write_report
-
-    written = write_report(runs, out)
-    emit(written._asdict(), as_json=as_json, human=lambda paths: f"{paths['html']}\n{paths['markdown']}")
-
-
-def _compare(
-    first: Annotated[Path, typer.Argument(help="A run directory.")],
-    second: Annotated[Path, typer.Argument(help="Another run of the same task on the same data.")],
-    metric: Annotated[
-        list[str] | None, typer.Option("--metric", help="Decide on this metric; may be given again.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Draws the permutations.")] = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """Compare two runs item by item: differences, intervals, a paired permutation test."""
-    from mnemon.evals.compare import compare_runs
-
-    comparison = compare_runs(first, second, metrics=metric or (), seed=seed)
-    emit(comparison.to_json(), as_json=as_json, human=lambda _: comparison.text())

@@ -58,6 +58,38 @@ def test_the_fast_double_embeds_on_request(mnemon, tiny, tmp_path):
         assert json.loads(out)["run"]["config"]["system"]["embedder"] == "hash-64-0"
 
 
+def test_several_systems_stand_in_one_table(mnemon, tiny, tmp_path):
+    arguments = ["eval", "locomo", "--data", tiny("locomo"), "--embedder", "hash", "--out", tmp_path / "all"]
+    systems = ["--system", "mnemon", "--system", "fts5", "--system", "rrf", "--system", "fts5"]
+    code, out, _ = mnemon(*arguments, *systems)
+    assert code == 0
+    assert [line.split("\t")[0] for line in out.splitlines()[1:4]] == ["mnemon", "fts5", "rrf"]
+    assert "recall@10 − mnemon's" in out
+    assert (tmp_path / "all" / "report.html").is_file()
+    code, out, err = mnemon(*arguments, *systems)
+    assert code == 2
+    assert "--resume" in err
+    code, out, _ = mnemon(*arguments, *systems, "--resume", "--json")
+    table = json.loads(out)
+    alone = json.loads((tmp_path / "all" / "fts5" / "result.json").read_text())
+    assert table["systems"][1]["metrics"] == alone["metrics"]
+    assert table["systems"][0]["against"] is None
+    first, second = (row["metrics"]["recall@10"]["value"] for row in table["systems"][:2])
+    assert table["systems"][1]["against"]["value"] == pytest.approx(second - first)
+
+
+def test_peers_are_those_of_the_catalogue(mnemon, tiny, tmp_path):
+    from mnemon.evals.systems.catalogue import PEERS
+
+    code, out, _ = mnemon(
+        "eval", "beam", "--data", tiny("beam"), "--system", "peers", "--embedder", "hash",
+        "--out", tmp_path / "all", "--json",
+    )  # fmt: skip
+    assert code == 0
+    table = json.loads(out)
+    assert [*(row["system"] for row in table["systems"]), *table["left_out"]] == list(PEERS)
+
+
 def test_list_names_everything(mnemon):
     code, out, _ = mnemon("eval", "list", "--json")
     assert code == 0
