@@ -1,116 +1,117 @@
 """The way to a Postgres server: a pool of connections, each bound to the application's role, transactions
-that are tried again when the server went away, and the schema's migrations.
+that are tried again when the server or the network went away, and the schema's migrations.
 
-Reads `?` as a parameter's place, like SQLite, and escapes the text that Postgres cannot hold. Knows no
-records.
+Knows no records.
 """
 
+import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import count
+from typing import Any, TypeVar
 
-from mnemon.errors import MissingExtra, StoreError, UsageError
-from mnemon.memory.codec import Packed, pack, unpack
+from mnemon.errors import StoreError, UsageError, one_line
 from mnemon.memory.inputs import without_password
 from mnemon.memory.postgres_schema import MIGRATIONS, SCHEMA, Migration
-from mnemon.memory.sql_rows import Cursor
+from mnemon.memory.postgres_wire import (
+    CONNECT_SECONDS,
+    NAME,
+    SERVERS_SIDE,
+    PatientConnection,
+    Transaction,
+    given,
+    options,
+    psycopg,
+    psycopg_pool,
+)
 
-if TYPE_CHECKING:
-    import psycopg
-    from psycopg_pool import ConnectionPool
-
+Connection = psycopg.Connection[Any]
 T = TypeVar("T")
 
 APP_ROLE = "mnemon_app"  # what a login that stands above row-level security becomes
-ATTEMPTS = 6  # with waits of 0.1, 0.2, ... seconds: about six seconds for a server to come back
-CONNECT_SECONDS = 10
+STATEMENT_SECONDS = 60  # the server ends what takes longer, waiting for another writer included
+SILENCE_SECONDS = 65  # so this long without an answer means that none will come
+RETRY_SECONDS = 30  # from the first failure on: time for a server to restart
 POOL_SIZE = 8
+# The pool's own words about lost connections: for whoever configures logging, not for the screen.
+logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
 _MIGRATION_LOCK = 0x6D6E656D  # "mnem"
-_ESCAPE = "\x01"
 
-
-class Transaction:
-    """A `Connection` for the shared SQL, on one transaction of Postgres."""
-
-    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
-        self._connection = connection
-
-    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Cursor:
-        return _Rows(self._connection.execute(_marked(statement), [_given(one) for one in parameters]))
-
-    def executemany(self, statement: str, parameters: Iterable[Sequence[Any]]) -> None:
-        with self._connection.cursor() as cursor:
-            cursor.executemany(_marked(statement), [[_given(one) for one in row] for row in parameters])
-
-
-class _Rows:
-    """A cursor whose text comes back as it was given."""
-
-    def __init__(self, cursor: "psycopg.Cursor[Any]") -> None:
-        self._cursor = cursor
-
-    def fetchone(self) -> Any:
-        row = self._cursor.fetchone()
-        return None if row is None else tuple(map(_taken, row))
-
-    def fetchall(self) -> list[Any]:
-        return [tuple(map(_taken, row)) for row in self._cursor.fetchall()]
-
-    def __iter__(self) -> Any:
-        return (tuple(map(_taken, row)) for row in self._cursor)
-
-
-def _marked(statement: str) -> bytes:
-    # Bytes, because the type of a statement that is text wants it written out in the source.
-    return statement.replace("?", "%s").encode("utf-8")
-
-
-def _given(value: object) -> object:
-    """Postgres holds neither NUL nor lone surrogates in text: such text is written as hexadecimal digits."""
-    if isinstance(value, Packed) or (isinstance(value, str) and ("\0" in value or value.startswith(_ESCAPE))):
-        return _ESCAPE + unpack(value).encode("utf-8", "surrogatepass").hex()
-    return value
-
-
-def _taken(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_ESCAPE):
-        return pack(bytes.fromhex(value[1:]).decode("utf-8", "surrogatepass"))
-    return bytes(value) if isinstance(value, memoryview) else value
+_BEGIN_READING = """
+    BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+    SELECT set_config('mnemon.user', %s, true)
+"""
+# The person's name lets the policies through to these rows until the transaction ends, and is its lock: one
+# writer at a time. A writer that fell silent is put out, so that the lock is not held for ever.
+_BEGIN_WRITING = """
+    BEGIN;
+    SELECT set_config('idle_in_transaction_session_timeout', %s, true), set_config('mnemon.user', %s, true),
+        pg_advisory_xact_lock(hashtextextended(%s, 0))
+"""
+# Somebody else may have been given the number since; what is ended of ours runs again.
+_END = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE pid = %s AND application_name = %s AND datname = current_database()
+"""
 
 
 class PostgresLink:
     """Opening connects, checks and migrates; ten workers may do so at once."""
 
     def __init__(self, url: str, *, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-        self._psycopg = _driver()
         self.url = url
         self.name = without_password(url)
+        self._options = options(url)
         self._migrations = migrations
         self._lock = threading.Lock()
-        self._pool: ConnectionPool[Any] | None = None
+        self._pool: psycopg_pool.ConnectionPool[PatientConnection] | None = None
         self._role: str | None = None
         self.closed = False
         self._prepare()
 
     # --- transactions
 
-    def write(self, user: str, work: Callable[[Transaction], T]) -> T:
+    def write(
+        self,
+        user: str,
+        work: Callable[[Transaction], T],
+        *,
+        done: Callable[[Transaction, T], bool] | None = None,
+    ) -> T:
         """One writer at a time for each person; committed and durable when this returns. `work` may run
-        again."""
-        return self._tried(lambda connection: self._written(connection, user, work))
+        again, unless what it gave is `done`: the connection may have been lost after the commit. (The number
+        of a transaction says nothing then: after a crash the server gives it to another.)"""
+        name = given(user)
+        results: list[T] = []
+        cut_off: list[int] = []  # processes of the server that may not have noticed, and hold the lock
+
+        def attempt(connection: Connection) -> T:
+            self._end(cut_off)
+            try:
+                _begin(connection, _BEGIN_WRITING, f"{STATEMENT_SECONDS}s", name, name)
+                return _ended(connection, lambda: once(Transaction(connection)))
+            except psycopg.OperationalError as error:
+                if _is_cut(error):
+                    cut_off.append(connection.info.backend_pid)
+                raise
+
+        def once(transaction: Transaction) -> T:
+            if not results or done is None or not done(transaction, results[-1]):
+                results.append(work(transaction))
+            return results[-1]
+
+        return self._tried(attempt)
 
     def read(self, user: str, work: Callable[[Transaction], T]) -> T:
         """On one consistent state. Never waits for a writer."""
 
-        def snapshot(connection: "psycopg.Connection[Any]") -> T:
-            with connection.transaction():
-                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                _name_person(connection, user)
-                return work(Transaction(connection))
+        def snapshot(connection: Connection) -> T:
+            _begin(connection, _BEGIN_READING, given(user))
+            return _ended(connection, lambda: work(Transaction(connection)))
 
         return self._tried(snapshot)
 
@@ -118,84 +119,80 @@ class PostgresLink:
         """A transaction for no person in particular: it may list their names, and reaches none of their
         rows."""
 
-        def listing(connection: "psycopg.Connection[Any]") -> T:
+        def listing(connection: Connection) -> T:
             with connection.transaction():
                 connection.execute("SET LOCAL mnemon.listing = 'on'")
                 return work(Transaction(connection))
 
         return self._tried(listing)
 
-    def _written(
-        self, connection: "psycopg.Connection[Any]", user: str, work: Callable[[Transaction], T]
-    ) -> T:
-        number: str | None = None
-        try:
-            with connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_given(user)])
-                _name_person(connection, user)
-                result = work(Transaction(connection))
-                found = connection.execute("SELECT pg_current_xact_id_if_assigned()::text").fetchone()
-                number = None if found is None else found[0]
-            return result
-        except self._psycopg.OperationalError:
-            # Cut off while committing: the server knows whether it was done.
-            if number is not None and self._was_committed(number):
-                return result
-            raise
+    def _end(self, processes: list[int]) -> None:
+        if processes:
+            with self._connect() as login:  # a role that was set may end nobody
+                for process in processes:
+                    login.execute(_END, [process, NAME])
+            processes.clear()
 
-    def _was_committed(self, number: str) -> bool:
-        def ask(connection: "psycopg.Connection[Any]") -> bool:
-            found = connection.execute("SELECT pg_xact_status(%s::xid8)", [number]).fetchone()
-            return found is not None and found[0] == "committed"
-
-        return self._tried(ask)
-
-    def _tried(self, work: "Callable[[psycopg.Connection[Any]], T]") -> T:
-        """Again, a few times, when the connection was lost, the server is restarting or two writers met."""
+    def _tried(self, work: Callable[[Connection], T]) -> T:
+        """Again, for some time, when the connection was lost, the server is restarting or two writers met."""
         again = (
-            self._psycopg.OperationalError,
-            self._psycopg.InterfaceError,
-            self._psycopg.errors.SerializationFailure,
-            self._psycopg.errors.DeadlockDetected,
+            psycopg.OperationalError,
+            psycopg.InterfaceError,
+            psycopg.errors.SerializationFailure,
+            psycopg.errors.DeadlockDetected,
+            psycopg.errors.IdleInTransactionSessionTimeout,
         )
-        for attempt in range(ATTEMPTS):
+        for _ in _pauses():
+            pool = self._connections()
             try:
-                with self._connections().connection(timeout=CONNECT_SECONDS) as connection:
+                with pool.connection(timeout=CONNECT_SECONDS) as connection:
                     return work(connection)
-            except self._psycopg.errors.DiskFull as error:
+            except psycopg.errors.DiskFull as error:
                 raise self._full(error) from error
+            except psycopg.errors.QueryCanceled as error:
+                raise self._busy(error) from error
             except again as error:
-                if attempt == ATTEMPTS - 1 or isinstance(error, self._psycopg.errors.InsufficientPrivilege):
-                    raise self._unreachable(error) from error
-                time.sleep(0.1 * 2**attempt * random.uniform(0.8, 1.2))
-            except self._psycopg.Error as error:
-                raise StoreError(f"Postgres at {self.name!r} refused: {_line(error)}.") from error
-        raise AssertionError("the last attempt returns or raises")
+                failure = error
+                if _is_cut(error):
+                    self._renew(pool)  # the others are as dead as this one
+            except psycopg.Error as error:
+                raise StoreError(f"Postgres at {self.name!r} refused: {one_line(error)}.") from error
+        if isinstance(failure, psycopg_pool.PoolTimeout):
+            self._directly().close()  # it says why
+        raise self._unreachable(failure) from failure
 
-    def _connections(self) -> "ConnectionPool[Any]":
+    def _connections(self) -> psycopg_pool.ConnectionPool[PatientConnection]:
         with self._lock:
             if self.closed:
                 raise UsageError(
                     f"The memory {self.name!r} is closed.", hint="Open it again: Memory.open(...)."
                 )
             if self._pool is None:
-                from psycopg_pool import ConnectionPool
-
-                self._pool = ConnectionPool(
+                self._pool = psycopg_pool.ConnectionPool(
                     self.url,
+                    connection_class=PatientConnection,
                     min_size=1,
                     max_size=POOL_SIZE,
                     configure=self._configure,
-                    kwargs={"autocommit": True, "connect_timeout": CONNECT_SECONDS},
-                    name="mnemon",
+                    kwargs={"autocommit": True, **self._options},
+                    name=NAME,
                     open=True,
                 )
             return self._pool
 
-    def _configure(self, connection: "psycopg.Connection[Any]") -> None:
-        connection.execute(f"SET search_path = {SCHEMA}".encode())
-        if self._role is not None:
-            connection.execute(f"SET ROLE {self._role}".encode())
+    def _configure(self, connection: PatientConnection) -> None:
+        connection.silence = SILENCE_SECONDS
+        role = "NONE" if self._role is None else self._role
+        connection.execute(
+            f"SET search_path = {SCHEMA}; SET ROLE {role}; SET {SERVERS_SIDE}; "
+            f"SET statement_timeout = '{STATEMENT_SECONDS}s'".encode()
+        )
+
+    def _renew(self, pool: psycopg_pool.ConnectionPool[PatientConnection]) -> None:
+        with self._lock:
+            if self._pool is pool:
+                self._pool = None
+        pool.close(timeout=0)
 
     def close(self) -> None:
         with self._lock:
@@ -206,13 +203,20 @@ class PostgresLink:
 
     def _full(self, error: Exception) -> StoreError:
         return StoreError(
-            f"The disk of {self.name!r} is full; nothing was written: {_line(error)}.",
+            f"The disk of {self.name!r} is full; nothing was written: {one_line(error)}.",
             hint="Free some space on the server and try again.",
+        )
+
+    def _busy(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"Postgres at {self.name!r} did not finish in {STATEMENT_SECONDS} seconds; nothing was written: "
+            f"{one_line(error)}.",
+            hint="Another process may be writing a lot for this person; try again.",
         )
 
     def _unreachable(self, error: Exception) -> StoreError:
         return StoreError(
-            f"Postgres at {self.name!r} cannot be reached: {_line(error)}.",
+            f"Postgres at {self.name!r} cannot be reached: {one_line(error)}.",
             hint="Check that the server runs and that the address, user and password are right.",
         )
 
@@ -226,25 +230,20 @@ class PostgresLink:
                 with connection.transaction():
                     self._migrate(connection)
             finally:
-                with suppress(self._psycopg.Error):
+                with suppress(psycopg.Error):
                     connection.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATION_LOCK])
 
-    def _directly(self) -> "psycopg.Connection[Any]":
+    def _directly(self) -> Connection:
         """A connection of the login itself, outside the pool."""
         try:
-            connection: psycopg.Connection[Any] = self._psycopg.connect(
-                self.url, autocommit=True, connect_timeout=CONNECT_SECONDS
-            )
-            return connection
-        except self._psycopg.OperationalError as error:
+            return self._connect()
+        except psycopg.OperationalError as error:
             raise self._unreachable(error) from error
-        except self._psycopg.Error as error:
-            raise UsageError(
-                f"{self.name!r} is no address of a Postgres database: {_line(error)}.",
-                hint="For example postgresql://user:password@host:5432/database",
-            ) from error
 
-    def _migrate(self, connection: "psycopg.Connection[Any]") -> None:
+    def _connect(self) -> Connection:
+        return psycopg.connect(self.url, autocommit=True, **self._options)
+
+    def _migrate(self, connection: Connection) -> None:
         version = self._version(connection)
         if version > len(self._migrations):
             raise StoreError(
@@ -256,13 +255,13 @@ class PostgresLink:
             if version < len(self._migrations):
                 self._apply_migrations(connection, version)
             self._role = self._application_role(connection)
-        except self._psycopg.errors.InsufficientPrivilege as error:
+        except psycopg.errors.InsufficientPrivilege as error:
             raise StoreError(
-                f"The login of {self.name!r} may not make mnemon's tables: {_line(error)}.",
+                f"The login of {self.name!r} may not make mnemon's tables: {one_line(error)}.",
                 hint="Let the database's owner open it once, or GRANT CREATE ON DATABASE to this login.",
             ) from error
 
-    def _version(self, connection: "psycopg.Connection[Any]") -> int:
+    def _version(self, connection: Connection) -> int:
         there = connection.execute(
             "SELECT count(*) FROM information_schema.tables WHERE table_schema = %s", [SCHEMA]
         ).fetchone()
@@ -271,14 +270,14 @@ class PostgresLink:
         try:
             with connection.transaction():
                 found = connection.execute(f"SELECT max(number) FROM {SCHEMA}.migrations".encode()).fetchone()
-        except self._psycopg.errors.UndefinedTable as error:
+        except psycopg.errors.UndefinedTable as error:
             raise StoreError(
                 f"The schema {SCHEMA!r} of {self.name!r} is not a memory of mnemon.",
                 hint="It was left untouched. Use another database.",
             ) from error
         return 0 if found is None or found[0] is None else int(found[0])
 
-    def _apply_migrations(self, connection: "psycopg.Connection[Any]", version: int) -> None:
+    def _apply_migrations(self, connection: Connection, version: int) -> None:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}".encode())
         connection.execute(f"SET LOCAL search_path = {SCHEMA}".encode())
         connection.execute(
@@ -292,7 +291,7 @@ class PostgresLink:
                 [number, migration.name, datetime.now(UTC).isoformat(timespec="seconds")],
             )
 
-    def _application_role(self, connection: "psycopg.Connection[Any]") -> str | None:
+    def _application_role(self, connection: Connection) -> str | None:
         """Row-level security does not hold a superuser, so such a login works as another role. An ordinary
         login stays itself: the policies are forced on the tables' owner."""
         above = connection.execute(
@@ -301,7 +300,7 @@ class PostgresLink:
         if above is None or not above[0]:
             return None
         known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [APP_ROLE]).fetchone()
-        first = (self._psycopg.errors.UniqueViolation, self._psycopg.errors.DuplicateObject)
+        first = (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject)
         if known is None:  # roles are the server's: whoever opens another database may be first
             with suppress(*first), connection.transaction():
                 connection.execute(f"CREATE ROLE {APP_ROLE} NOLOGIN".encode())
@@ -324,19 +323,36 @@ class PostgresLink:
             return cursor.fetchall() if cursor.description else []
 
 
-def _name_person(connection: "psycopg.Connection[Any]", user: str) -> None:
-    """Until the end of the transaction, the policies let through this person's rows and no others."""
-    connection.execute("SELECT set_config('mnemon.user', %s, true)", [_given(user)])
+def _begin(connection: Connection, statements: str, *values: object) -> None:
+    """One journey: the values are written into the text."""
+    psycopg.ClientCursor(connection).execute(statements.encode(), values)
 
 
-def _driver() -> Any:
+def _ended(connection: Connection, work: Callable[[], T]) -> T:
+    """`work` in the transaction that has begun, committed; undone when it raises."""
     try:
-        import psycopg
-        import psycopg_pool  # noqa: F401  the same extra; missing, it is said here and not mid-way
-    except ImportError as error:
-        raise MissingExtra("psycopg", "postgres", "Memory on Postgres") from error
-    return psycopg
+        result = work()
+    except BaseException:
+        with suppress(psycopg.Error):
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT", prepare=False)
+    return result
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+def _is_cut(error: Exception) -> bool:
+    """Whether the connection is gone, and not only the statement refused."""
+    if isinstance(error, psycopg_pool.PoolTimeout) or not isinstance(error, psycopg.Error):
+        return False
+    return error.sqlstate is None or error.sqlstate.startswith("57P")
+
+
+def _pauses() -> Iterator[None]:
+    """Once, and then again after growing waits, for some time from the first failure on."""
+    yield
+    failed = time.monotonic()
+    for attempt in count():
+        time.sleep(min(2.0, 0.1 * 2**attempt) * random.uniform(0.8, 1.2))
+        yield
+        if time.monotonic() - failed > RETRY_SECONDS:
+            return

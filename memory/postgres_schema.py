@@ -14,6 +14,12 @@ from mnemon.memory.sql_rows import Connection
 SCHEMA = "mnemon"
 PARTITIONS = 16  # by person; each has its own indexes, and vacuum passes over one at a time
 
+# The types of the columns of the tables that many rows are written into at once.
+ROWS = {
+    "records": ("bigint", "integer", "text", "integer", "text", *["bigint"] * 4, "text"),
+    "changes": ("bigint", "bigint", "integer", "text", "integer", "text"),
+}
+
 
 class Migration(NamedTuple):
     name: str

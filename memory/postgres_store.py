@@ -3,12 +3,14 @@ in `sql_batch` and `sql_reads`, as for SQLite. Needs the extra `postgres`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from mnemon.memory.postgres_jobs import PostgresJobs
-from mnemon.memory.postgres_link import PostgresLink, Transaction
+from mnemon.memory.postgres_link import PostgresLink
 from mnemon.memory.postgres_schema import MIGRATIONS, SCHEMA, Migration
-from mnemon.memory.seams import Event, Operation, Query
+from mnemon.memory.postgres_wire import Transaction
+from mnemon.memory.seams import Erase, Event, Log, Operation, Query
 from mnemon.memory.sql_batch import Batch, answer
 
 T = TypeVar("T")
@@ -34,12 +36,12 @@ class PostgresStore:
     ) -> Event:
         listed = list(operations)  # tried again after a lost connection, they must be there again
 
-        def work(transaction: Transaction) -> tuple[Event, bool]:
+        def work(transaction: Transaction) -> Event:
             batch = Batch(transaction, user, at=at, action=action)
-            return batch.run(listed, if_version=if_version, undoes=undoes), batch.erased
+            return batch.run(listed, if_version=if_version, undoes=undoes)
 
-        event, erased = self._link.write(user, work)
-        if erased:
+        event: Event = self._link.write(user, work, done=partial(_is_logged, user))
+        if any(isinstance(operation, Erase) for operation in listed):
             self.jobs.drop(user)
         return event
 
@@ -78,3 +80,12 @@ class PostgresStore:
 
     def close(self) -> None:
         self._link.close()
+
+
+def _is_logged(user: str, transaction: Transaction, event: Event) -> bool:
+    """Whether this very event stands in the person's log."""
+    return any(
+        (found.at, found.action, found.undoes) == (event.at, event.action, event.undoes)
+        and {change.reference for change in found.changes} == {change.reference for change in event.changes}
+        for found in answer(transaction, user, Log(number=event.number))
+    )

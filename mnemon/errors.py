@@ -63,3 +63,8 @@ class MissingExtra(MnemonError, ImportError):  # noqa: N818  it names what is mi
 
 class EndpointError(MnemonError):
     exit_code = 7
+
+
+def one_line(error: Exception) -> str:
+    """What another library's error says, to stand in a sentence of ours."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemon.errors import MissingExtra, StoreError, UsageError
+from mnemon.errors import MissingExtra, StoreError, UsageError, one_line
 from mnemon.retrievers.exact_index import unit_rows
 from mnemon.retrievers.seams import Neighbour, Vectors
 
@@ -46,7 +46,7 @@ class PgVectorIndex:
             self._connection: psycopg.Connection[Any] = self._psycopg.connect(url, autocommit=True)
         except self._psycopg.Error as error:
             raise StoreError(
-                f"Postgres cannot be reached: {_line(error)}.",
+                f"Postgres cannot be reached: {one_line(error)}.",
                 hint="Check that the server runs and that the address, user and password are right.",
             ) from error
         try:
@@ -146,10 +146,11 @@ class PgVectorIndex:
                 yield self._connection
         except self._psycopg.errors.FeatureNotSupported as error:
             raise StoreError(
-                f"This Postgres has no pgvector: {_line(error)}.", hint="Install the extension on the server."
+                f"This Postgres has no pgvector: {one_line(error)}.",
+                hint="Install the extension on the server.",
             ) from error
         except self._psycopg.Error as error:
-            raise StoreError(f"Postgres refused: {_line(error)}.") from error
+            raise StoreError(f"Postgres refused: {one_line(error)}.") from error
 
 
 def _writable(id_: str) -> str:
@@ -165,7 +166,3 @@ def _driver() -> tuple[Any, Any]:
     except ImportError as error:
         raise MissingExtra("pgvector", "postgres", "The pgvector index") from error
     return psycopg, register_vector
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -19,11 +19,12 @@ import pytest
 from mnemon.cli.app import run
 from mnemon.errors import DataError, StoreError, UsageError
 from mnemon.memory import Episode, Memory
-from mnemon.memory.postgres_link import APP_ROLE, Transaction
+from mnemon.memory.postgres_link import APP_ROLE
 from mnemon.memory.postgres_schema import MIGRATIONS, Migration
 from mnemon.memory.postgres_store import PostgresStore
+from mnemon.memory.postgres_wire import Transaction
 from mnemon.memory.records import episode_id
-from mnemon.memory.seams import HeadOf, Operation, Put, Select
+from mnemon.memory.seams import Operation, Put, Select
 from mnemon.memory.sql_batch import Batch
 from mnemon.memory.sql_rows import Connection
 from mnemon.testing import HashEmbedder
@@ -218,55 +219,9 @@ class TestFaults:
         assert cuts[0] >= 1
         assert texts(store, "ana") == ["one", "two"]
 
-    def test_cut_while_committing_the_server_is_asked(
-        self, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """The commit arrives, its confirmation does not: written again it would be there twice."""
-        real = psycopg.Transaction.__exit__
-        lost: list[bool] = []
-
-        def confirmed_to_nobody(self: psycopg.Transaction, *details: object) -> bool | None:
-            result = real(self, *details)  # type: ignore[arg-type]
-            if not lost and details[0] is None:
-                lost.append(True)
-                self.connection.close()
-                raise psycopg.OperationalError("server closed the connection unexpectedly")
-            return result
-
-        monkeypatch.setattr(psycopg.Transaction, "__exit__", confirmed_to_nobody)
-        event = store.apply("ana", [Put(turn("once"))], action="remember", at=NOW)
-        assert lost
-        assert event.number == store.read("ana", HeadOf()).version == 1
-
-    def test_a_worker_that_is_killed_loses_nothing_acknowledged(self, url: str, store: PostgresStore) -> None:
-        worker = subprocess.Popen(
-            [sys.executable, "-c", WORKER, url], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
-        )
-        assert worker.stdout is not None
-        acknowledged = [worker.stdout.readline().strip() for _ in range(20)]
-        worker.send_signal(signal.SIGKILL)
-        rest = worker.communicate()[0].split("\n")
-        acknowledged += [line for line in rest[:-1] if line]
-        found = texts(store, "ana")
-        assert set(acknowledged) <= set(found)
-        assert len(found) <= len(acknowledged) + 1  # the one that was on its way
-
     def test_what_the_server_refuses_is_said(self, store: PostgresStore) -> None:
         with pytest.raises(StoreError, match="refused"):
             store._link.read("ana", lambda run: run.execute("SELECT nonsense"))
-
-
-WORKER = """
-import sys
-from datetime import UTC, datetime
-from mnemon.memory import Memory
-ana = Memory.open(sys.argv[1], embedder=None, extractor=None).for_user("ana")
-number = 0
-while True:
-    ana.remember(f"turn {number}", time=datetime(2024, 5, 1, tzinfo=UTC))
-    print(f"turn {number}", flush=True)
-    number += 1
-"""
 
 
 class TestWorkers:
