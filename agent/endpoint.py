@@ -1,7 +1,8 @@
 """A chat model behind an OpenAI-compatible endpoint: vLLM, Ollama, llama-server, hosted ones.
 
-Speaks HTTP with server-sent events. Cannot steer: a distribution that is not here cannot be tilted. Knows no
-keys but the one it is given; it never looks for one.
+Speaks HTTP with server-sent events. Cannot steer: a distribution that is not here cannot be tilted, so how a
+person likes to be answered stands in the prompt. A vLLM with our plug-in takes rules over words along. Knows
+no keys but the one it is given; it never looks for one.
 """
 
 import json
@@ -29,12 +30,24 @@ from mnemon.agent.seams import (
 )
 from mnemon.agent.tools import shown_text
 from mnemon.errors import EndpointError, UsageError
+from mnemon.profiles import Plan
 
 
 class EndpointChatModel(ChatModel):
-    """`EndpointChatModel("http://localhost:11434/v1", "qwen3:8b")`; `key` only where the server wants one."""
+    """`EndpointChatModel("http://localhost:11434/v1", "qwen3:8b")`; `key` only where the server wants one.
 
-    def __init__(self, url: str, model: str, *, key: str | None = None, timeout: float = 120.0) -> None:
+    `takes_rules` says that it is a vLLM with `mnemon.agent.vllm_plugin`; any other refuses or ignores them.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        key: str | None = None,
+        timeout: float = 120.0,
+        takes_rules: bool = False,
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise UsageError(
@@ -44,6 +57,7 @@ class EndpointChatModel(ChatModel):
             raise UsageError("model='' names no model of the endpoint.")
         self._url = url.rstrip("/") + "/chat/completions"
         self._model, self._key, self._timeout = model, key, timeout
+        self.takes_rules = takes_rules
 
     @property
     def name(self) -> str:
@@ -55,6 +69,16 @@ class EndpointChatModel(ChatModel):
 
     def stream(self, messages: Sequence[Message], options: ReplyOptions = DEFAULT_OPTIONS) -> ReplyStream:
         return ReplyStream(self._read(self._body(check_messages(messages), options)))
+
+    def stream_with_rules(
+        self, messages: Sequence[Message], plan: Plan, options: ReplyOptions = DEFAULT_OPTIONS
+    ) -> ReplyStream:
+        """A reply led by what of the plan is rules over words; all of it has to stand in the messages too."""
+        body = self._body(check_messages(messages), options)
+        extra = rules_for(plan)
+        if extra:
+            body["vllm_xargs"] = extra
+        return ReplyStream(self._read(body))
 
     def stream_with_tools(
         self,
@@ -195,3 +219,13 @@ def _round(seen: Sequence[Observation]) -> list[JsonObject]:
 
 def _reason(error: Any) -> str:
     return str(error.get("message", error)) if isinstance(error, dict) else str(error)
+
+
+def rules_for(plan: Plan) -> dict[str, str]:
+    """A plan's rules as vLLM's extra arguments; none where it has none."""
+    from mnemon.agent.decoding.linear import THEIR_ENDS, linear_part
+    from mnemon.agent.persona import steering_for
+    from mnemon.agent.vllm_argument import ARGUMENT, as_argument
+
+    rules = linear_part(steering_for(plan, end_ids=THEIR_ENDS))
+    return {} if rules is None else {ARGUMENT: as_argument(rules)}

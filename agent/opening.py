@@ -1,5 +1,6 @@
 """A chat model by what a setting says: weights here, a model server of ours, any other endpoint."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,19 @@ from mnemon.agent.model_server.keys import read_key
 from mnemon.agent.seams import ChatModel
 from mnemon.errors import EndpointError, UsageError
 
+_ENDPOINT = re.compile(r"(.+?)@(vllm\+)?(https?://.*)")
+
 
 def open_model(
     model: str | Path = "default", *, device: str = "auto", engine: str = "auto", key: str | None = None
 ) -> ChatModel:
     """Weights by name or path; `http://host:port` of a model server, or of an endpoint that has one model;
-    `NAME@http://host:port/v1` of any endpoint. `key` None: the one in MNEMON_MODEL_KEY, if there is one."""
-    name, at, address = str(model).partition("@http")
-    if at and name:
-        return EndpointChatModel(f"http{address}", name, key=key or read_key())
+    `NAME@http://host:port/v1` of any endpoint, `NAME@vllm+http://...` of a vLLM with our plug-in. `key` None:
+    the one in MNEMON_MODEL_KEY, if there is one."""
+    named = _ENDPOINT.fullmatch(str(model))
+    if named:
+        name, plugin, url = named.groups()
+        return EndpointChatModel(url, name, key=key or read_key(), takes_rules=bool(plugin))
     if is_address(model):
         return _at(str(model), key or read_key())
     from mnemon.agent.local import LocalChatModel
@@ -27,8 +32,7 @@ def open_model(
 
 def is_address(model: str | Path) -> bool:
     """Whether a setting names what answers over HTTP, so that no weights are needed here."""
-    name, at, _ = str(model).partition("@http")
-    return str(model).startswith(("http://", "https://")) or bool(at and name)
+    return bool(_ENDPOINT.fullmatch(str(model))) or str(model).startswith(("http://", "https://"))
 
 
 def _at(url: str, key: str | None) -> ChatModel:

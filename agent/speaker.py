@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 from mnemon.agent.compose import Prompt
+from mnemon.agent.endpoint import EndpointChatModel
 from mnemon.agent.seams import (
     DEFAULT_OPTIONS,
     ChatModel,
@@ -125,9 +126,12 @@ class PlainSpeaker:
         *,
         tools: Sequence[ToolSpec] = (),
         rounds: Rounds = (),
-        plan: Plan | None = None,  # noqa: ARG002  it stands in the prompt
+        plan: Plan | None = None,
     ) -> ReplyStream:
+        """The plan stands in the prompt; beside it, an endpoint that takes rules gets those there are."""
         if not tools and not rounds:
+            if plan is not None and isinstance(self.model, EndpointChatModel) and self.model.takes_rules:
+                return self.model.stream_with_rules(prompt.messages, plan, options)
             return self.model.stream(prompt.messages, options)
         if self.native_tools:
             assert isinstance(self.model, ToolCaller), "what declares tools takes them"

@@ -217,12 +217,17 @@ class Steerer:
         logits[where] = torch.from_numpy(values).to(logits)
         outcome.logits = logits
 
-    def report(self, token: int, outcome: Outcome) -> TokenTrace:
-        """Notes the chosen token and tells the gates."""
+    def note(self, token: int) -> str:
+        """Takes a token as written and tells the gates; gives its text."""
         text = self._text_of([token])
         for gate in self._gates:
             gate.push(text)
         self._written.append(token)
+        return text
+
+    def report(self, token: int, outcome: Outcome) -> TokenTrace:
+        """Notes the chosen token, and says what became of it."""
+        text = self.note(token)
         place = np.flatnonzero(outcome.candidates == token)
         added = {
             name: float(values[place[0]]) if len(place) else 0.0
