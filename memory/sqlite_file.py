@@ -17,6 +17,7 @@ from pathlib import Path
 
 from mnemon.errors import StoreError, UsageError
 from mnemon.memory.sqlite_schema import APPLICATION_ID, MIGRATIONS, Migration
+from mnemon.sqlite_log import use_log
 
 BUSY_SECONDS = 60.0
 IDLE_CONNECTIONS = 8
@@ -184,7 +185,7 @@ class SqliteFile:
         if version > len(self._migrations):
             raise _newer(self.name, version, len(self._migrations))
         if self.path is not None:
-            _use_log(connection)
+            use_log(connection, seconds=BUSY_SECONDS)
             if version:
                 self._back_up(connection, version)
         with self._writer:
@@ -281,19 +282,6 @@ def _stamps(connection: sqlite3.Connection) -> tuple[int, int, int]:
     if alone:
         connection.execute("ROLLBACK")
     return version, application, tables
-
-
-def _use_log(connection: sqlite3.Connection) -> None:
-    # SQLite's busy handler does not cover this change; two processes may create one file.
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
 
 
 def _foreign(name: str) -> StoreError:

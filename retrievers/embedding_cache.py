@@ -6,7 +6,6 @@ two models never meet: the model's name is part of every key. Knows no index.
 
 import sqlite3
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from mnemon.errors import StoreError, UsageError
 from mnemon.retrievers.seams import Embedder, Vectors
+from mnemon.sqlite_log import use_log
 
 Vector = NDArray[np.float32]  # (dimension,)
 
@@ -98,7 +98,7 @@ class SqliteCache:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, check_same_thread=False)
-            self._use_log()
+            use_log(self._connection, seconds=BUSY_SECONDS)
             with self._connection:
                 self._connection.execute("PRAGMA synchronous=NORMAL")  # derived: the last commit may be lost
                 self._connection.execute(
@@ -107,18 +107,6 @@ class SqliteCache:
                 )
         except (OSError, sqlite3.Error) as error:
             raise self._failure("cannot be opened", error) from error
-
-    def _use_log(self) -> None:
-        # SQLite's own waiting does not cover this change; two processes may create one file.
-        deadline = time.monotonic() + BUSY_SECONDS
-        while True:
-            try:
-                self._connection.execute("PRAGMA journal_mode=WAL")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
 
     def get(self, model: str, keys: Sequence[str]) -> dict[str, Vector]:
         found: dict[str, Vector] = {}

@@ -9,7 +9,8 @@ from tests.meta.house import Import, imports, is_package, modules, package_of
 
 # Who may import whom: only downwards. `evals` stands outside and looks at all; nobody looks at it.
 HEIGHT = {"retrievers": 0, "memory": 1, "profiles": 2, "agent": 3, "evals": 4, "mnemon": 5}
-GROUND = ("mnemon.errors", "mnemon.models", "mnemon.settings")  # all may use these; they use only each other
+# All may use these; they use only each other.
+GROUND = ("mnemon.errors", "mnemon.models", "mnemon.settings", "mnemon.sqlite_log")
 
 HEAVY = (
     *(
