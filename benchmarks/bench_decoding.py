@@ -4,7 +4,8 @@
     python benchmarks/bench_decoding.py --device cuda --random-weights 8b
 
 Speed is one over the median step, over several rounds taken in turn: a busy moment hits all alike. Peers in
-the same run: transformers' `generate`, `generate` with its own guidance, and two prompts read anew per token.
+the same run: transformers' `generate`, `generate` with its own guidance, and the forms in which methods were
+released: two prompts read anew per token, ten candidates by a second network, and by reading each text anew.
 Where llama.cpp is installed its engine is measured too, beside llama-cpp-python's own loop, and both engines'
 steps per second by the number of rows.
 """
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +32,7 @@ from mnemon.agent.decoding.steering import BASE, Branch, Floats, Steering, StepV
 from mnemon.models import model_path
 
 clock = time.perf_counter
+CANDIDATES = 10  # as ARGS has it
 
 # (guided ÷ unguided) that this project promises itself on two cores
 TARGETS = {"two branches": 0.88, "six attributes": 0.60, "ten candidates": 0.55}
@@ -126,9 +129,42 @@ def peers(folder: str, ids: tuple[int, ...], new: int) -> dict[str, Callable[[],
 
     return {
         "two prompts, uncached": uncached_pair,
+        "ten candidates, two networks": lambda: two_networks(model, prompt, new),
+        "ten candidates, uncached": lambda: uncached_candidates(model, prompt, min(new, 3)),
         "transformers generate": generate,
         "transformers CFG": lambda: generate(guidance_scale=1.5, negative_prompt_ids=plain),
     }
+
+
+@torch.inference_mode()
+def two_networks(model: Any, prompt: torch.Tensor, new: int) -> list[float]:
+    """ARGS as released: a step of the model, then ten rows of a reward network of its size; both cached."""
+    weight = torch.randn(model.config.hidden_size, dtype=model.dtype)
+    judge, output = model(prompt).past_key_values, model(prompt)
+    times = [clock()]
+    for _ in range(new):
+        best = output.logits[0, -1].float().topk(CANDIDATES)
+        judge.batch_repeat_interleave(CANDIDATES)
+        states = model.base_model(best.indices[:, None], past_key_values=judge).last_hidden_state[:, -1]
+        winner = (best.values + 1.5 * (states @ weight).float()).argmax()
+        judge.batch_select_indices(winner[None])
+        output = model(best.indices[winner][None, None], past_key_values=output.past_key_values)
+        times.append(clock())
+    return np.diff(times).tolist()
+
+
+@torch.inference_mode()
+def uncached_candidates(model: Any, prompt: torch.Tensor, new: int) -> list[float]:
+    """PANDA's Algorithm 1 word for word (no code was released): every candidate's whole text is read anew."""
+    weight = torch.randn(model.config.hidden_size, dtype=model.dtype)
+    text, times = prompt, [clock()]
+    for _ in range(new):
+        best = model(text).logits[0, -1].float().softmax(-1).topk(CANDIDATES)
+        longer = [torch.cat([text, token[None, None]], dim=1) for token in best.indices]
+        rewards = [model.base_model(one).last_hidden_state[0, -1] @ weight for one in longer]
+        text = longer[int((best.values + torch.stack(rewards).float()).argmax())]
+        times.append(clock())
+    return np.diff(times).tolist()
 
 
 def own_loop(file: Path, ids: tuple[int, ...], new: int) -> Callable[[], list[float]]:

@@ -7,6 +7,7 @@ is not written yet is hidden by a mask. On a processor that is work for nothing,
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -90,7 +91,7 @@ class FixedForward:
         """The forward as a graph. It writes the columns that the real one writes, so warming does no harm."""
         try:
             graph = torch.cuda.CUDAGraph()
-            stream = torch.cuda.Stream(self._trunk.device)
+            stream: Any = torch.cuda.Stream(self._trunk.device)  # type: ignore[no-untyped-call]
             stream.wait_stream(torch.cuda.current_stream(self._trunk.device))
             with torch.cuda.stream(stream):
                 for _ in range(_WARMING):

@@ -55,7 +55,7 @@ class KeyValueCache:
         self._all = torch.zeros(
             shape.layers, 2, rows, shape.kv_heads, capacity, shape.head_dim, dtype=dtype, device=device
         )
-        self.blocks = list(self._all)
+        self.blocks: list[Tensor] = list(self._all)
 
     @property
     def capacity(self) -> int:
@@ -80,7 +80,8 @@ class KeyValueCache:
         columns = max(columns, 2 * self.capacity)
         wider = self._all.new_zeros(*self._all.shape[:4], columns, self.shape.head_dim)
         wider[..., : self.length, :] = self._all[..., : self.length, :]
-        self._all, self.blocks = wider, list(wider)
+        self._all = wider
+        self.blocks = list(wider)
 
     def keep_column(self, column: int) -> None:
         """Of the columns just written, keeps one: it becomes column `length`, and length grows by one."""
