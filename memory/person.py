@@ -245,7 +245,8 @@ class Person:
             tidied = self._parts.consolidate(
                 snapshot, extractor=extractor, at=now, used=used, refresh=refresh
             )
-            operations = signed(tidied, extractor)
+            # Somebody who was erased while this was put off does not come back by it.
+            operations = signed(tidied, extractor) if snapshot.head.version else []
             if dry_run or not operations:
                 changes = history.preview(self._store, self.user, operations)
                 return Diff(event=0, action="consolidate", at=now, differences=differences(changes))

@@ -89,7 +89,8 @@ class Batch:
         self._action = action
         person = sql_reads.person(connection, user)
         self._person = None if person is None else person.number
-        self._version, self._epoch = (0, 0) if person is None else person.head
+        # Nobody's epoch is nobody's: what was derived of one who was erased meanwhile is not kept.
+        self._version, self._epoch = (0, -1) if person is None else person.head
         self._changes: dict[Address, tuple[Row | None, Row | None]] = {}  # before the batch, now
         self._stored: dict[Address, Row | None] = {}  # what the table holds
         self._rows: dict[Address, Row | None] = {}  # and what it is to hold

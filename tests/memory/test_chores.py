@@ -19,6 +19,7 @@ from mnemon.memory.indexing import EMBED_AT_ONCE, FEW
 from mnemon.memory.postgres_jobs import EMBED
 from mnemon.memory.postgres_store import PostgresStore
 from mnemon.memory.seams import VectorsOf
+from mnemon.profiles import PatternProfiler
 from mnemon.testing import HashEmbedder
 from tests import postgres
 
@@ -151,6 +152,14 @@ def test_a_conversation_is_tidied_up_now_and_summarised_when_it_is_over(memory: 
     (later,) = memory.chores.waiting()
     assert later.task == "consolidate"
     assert memory.for_user("ana").sessions()[0].summary == "", "it may be going on"
+
+
+def test_nobody_comes_back_by_what_was_put_off(url: str) -> None:
+    with Memory.open(url, embedder=HashEmbedder(), profiler=PatternProfiler(), embed="later") as memory:
+        assert memory.chores is not None
+        memory.chores.ask_after_talking("ghost")
+        memory.chores.do()
+        assert memory.users() == []
 
 
 # Workers are forked by a process that has loaded everything, so that they are at work at once.
