@@ -23,6 +23,7 @@ from mnemon.agent.server.wire import Json
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 IMPORT = "/api/import"
+MEMORY = "/api/"
 _SAFE_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -54,6 +55,7 @@ class Guard:
         self._app, self._limits, self._meters = app, limits, meters
         self._hosts, self._origins = hosts, frozenset(origins)
         self._in_progress = 0
+        self._late: set[asyncio.Future[None]] = set()  # held, or they could vanish half done
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -81,6 +83,8 @@ class Guard:
                 await answer(scope, receive, sending)
             elif foreign and scope["method"] == "OPTIONS":
                 await Json({}, headers=_CORS)(scope, receive, sending)
+            elif scope["path"].startswith(MEMORY) and scope["path"] != IMPORT:
+                await self._in_time(scope, self._bounded(scope, receive), sending)
             else:
                 await self._app(scope, self._bounded(scope, receive), sending)
         finally:
@@ -88,6 +92,33 @@ class Guard:
             route = getattr(scope.get("route"), "path", "other")
             self._meters.requests.labels(scope["method"], route, str(status)).inc()
             self._meters.seconds.labels(route).observe(time.monotonic() - began)
+
+    async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An answer within the time that memory is given. What takes longer goes on in its thread, which
+        nobody can end; its answer is dropped."""
+        began = late = False
+
+        async def sending(message: Message) -> None:
+            nonlocal began
+            if not late:
+                began = True
+                await send(message)
+
+        answering = asyncio.ensure_future(self._app(scope, receive, sending))
+        try:
+            await asyncio.wait({answering}, timeout=self._limits.memory_seconds)
+        except asyncio.CancelledError:
+            answering.cancel()
+            raise
+        if answering.done() or began:
+            await answering
+            return
+        late = True
+        answering.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._late.add(answering)
+        answering.add_done_callback(self._late.discard)
+        refusal = self._told(took_too_long(self._limits.memory_seconds))
+        await Json(body_of(refusal)[1], status=refusal.status_code)(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: Headers, foreign: str | None) -> Refusal | None:
         """Why this request goes no further, if it does not."""
@@ -170,6 +201,15 @@ def busy(why: str, *, seconds: int = 2) -> Refusal:
         hint=f"Try again in {seconds} seconds.",
         code="busy",
         headers={"Retry-After": str(seconds)},
+    )
+
+
+def took_too_long(seconds: float) -> Refusal:
+    return Refusal(
+        504,
+        f"This has taken longer than {seconds:g} s. What it was to write may still be written.",
+        hint="Look whether it was, before sending it again.",
+        code="took_too_long",
     )
 
 

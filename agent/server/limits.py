@@ -16,6 +16,7 @@ class Limits:
     header_seconds: float = 10.0  # from the first byte of a request to the end of its headers
     body_seconds: float = 30.0  # for the whole body
     import_seconds: float = 600.0
+    memory_seconds: float = 120.0  # for an answer of `/api`; then it is refused, though it may still be done
     reply_seconds: float = 600.0  # then a reply ends where it stands, and is kept
     reply_tokens: int = 4_096
     grace_seconds: float = 30.0  # that replies may take to end when the server is stopped

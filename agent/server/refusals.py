@@ -52,6 +52,7 @@ _CODES: Mapping[int, tuple[str, str]] = {
     413: ("invalid_request_error", "too_large"),
     429: ("rate_limit_error", "busy"),
     503: ("server_error", "stopping"),
+    504: ("server_error", "took_too_long"),
 }
 
 

@@ -1,6 +1,7 @@
 """Oversized, malformed, slow and foreign requests to a real server: each is refused, and it lives on."""
 
 import socket
+import threading
 import time
 
 import httpx
@@ -8,7 +9,7 @@ import pytest
 
 from mnemon.agent.server import Door, Limits, TokenFile, create_app, serving
 from mnemon.memory import Memory
-from mnemon.testing import ScriptedChatModel
+from mnemon.testing import HashEmbedder, ScriptedChatModel
 from tests.server.raw import connect, everything, head
 
 SMALL = Limits(body_bytes=2_000, import_bytes=4_000, header_seconds=0.3, body_seconds=0.4)
@@ -208,3 +209,31 @@ def test_too_many_at_once_are_told_to_come_back(make_app):
         answer = client.get("/api/timeline")
         assert answer.status_code == 429
         assert int(answer.headers["retry-after"]) > 0
+
+
+class Dozing(HashEmbedder):
+    """Waits for `go` before it embeds a question."""
+
+    def __init__(self):
+        super().__init__()
+        self.go = threading.Event()
+
+    def embed_queries(self, texts):
+        assert self.go.wait(20), "the test has forgotten to let it go"
+        return super().embed_queries(texts)
+
+
+def test_a_memory_that_takes_too_long_is_said_and_the_others_are_answered(tmp_path):
+    embedder, limits = Dozing(), Limits(memory_seconds=0.3)
+    with Memory.open(tmp_path / "people.db", embedder=embedder) as memory:
+        memory.for_user("ana").remember("My beagle is called Biscuit.")
+        door = Door(tokens=TokenFile(tmp_path / "tokens.json"))
+        app = create_app(memory, ScriptedChatModel([]), door=door, limits=limits)
+        with serving(app) as url:
+            asked = {"params": {"user": "ana"}, "json": {"query": "beagle"}}
+            late = httpx.post(f"{url}/api/recall", **asked)
+            assert late.status_code == 504
+            assert late.json()["error"]["code"] == "took_too_long"
+            assert httpx.get(f"{url}/api/stats", params={"user": "ben"}).status_code == 200
+            embedder.go.set()
+            assert "Biscuit" in httpx.post(f"{url}/api/recall", **asked).text
