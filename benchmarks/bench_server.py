@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -40,9 +40,14 @@ TALK = (
 
 # --- the clients, a process of their own
 
+Asking = Callable[[httpx.AsyncClient, str, str, int], Awaitable[tuple[float, int]]]
 
-async def talk(url: str, question: str, *, clients: int, seconds: float, most: int) -> dict[str, float]:
+
+async def talk(
+    url: str, question: str, *, clients: int, seconds: float, most: int, ask: Asking | None = None
+) -> dict[str, float]:
     """So many persons, each asking again as soon as they are answered."""
+    ask = ask or _ask
     took: list[float] = []
     first: list[float] = []
     pieces = 0
@@ -50,7 +55,7 @@ async def talk(url: str, question: str, *, clients: int, seconds: float, most: i
         base_url=url, timeout=120, limits=httpx.Limits(max_connections=clients)
     ) as client:
         names = [f"p{number}" for number in range(clients)]
-        warm = await asyncio.gather(*(_ask(client, name, question, most) for name in names))
+        warm = await asyncio.gather(*(ask(client, name, question, most) for name in names))
         began = time.perf_counter()
         end = began + seconds
 
@@ -58,7 +63,7 @@ async def talk(url: str, question: str, *, clients: int, seconds: float, most: i
             nonlocal pieces
             while time.perf_counter() < end:
                 asked = time.perf_counter()
-                at_first, count = await _ask(client, name, question, most)
+                at_first, count = await ask(client, name, question, most)
                 took.append(time.perf_counter() - asked)
                 first.append(at_first - asked)
                 pieces += count
@@ -77,6 +82,13 @@ def told(took: list[float], first: list[float], pieces: int, whole: float) -> di
         "p95": 1000 * float(np.percentile(took, 95)),
         "first95": 1000 * float(np.percentile(first, 95)),
     }
+
+
+async def recall(client: httpx.AsyncClient, user: str, question: str, _: int) -> tuple[float, int]:
+    body = {"query": question, "k": 5}
+    answer = await client.post("/api/recall", params={"user": user}, json=body)
+    answer.raise_for_status()
+    return time.perf_counter(), 1
 
 
 async def _ask(client: httpx.AsyncClient, user: str, question: str, most: int) -> tuple[float, int]:
@@ -211,10 +223,12 @@ def main() -> None:
     parser.add_argument("--model", action="store_true", help="the default model instead of a scripted one")
     # What a process of clients is started with: address, question, how many, seconds, tokens.
     parser.add_argument("--clients", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--recalls", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.clients:
-        url, question, count, seconds, most = options.clients
-        asked = talk(url, question, clients=int(count), seconds=float(seconds), most=int(most))
+    if options.clients or options.recalls:
+        url, question, count, seconds, most = options.clients or options.recalls
+        ask = _ask if options.clients else recall
+        asked = talk(url, question, clients=int(count), seconds=float(seconds), most=int(most), ask=ask)
         found = asyncio.run(asked)
         print(json.dumps(found))
         return
