@@ -123,6 +123,18 @@ def best_within(rows: Sequence[Row], base: Row, name: str, kl: float) -> tuple[f
     return best, winner
 
 
+def nearest(row: Row, others: Sequence[Row], base: Row) -> tuple[float, float, str]:
+    """What a row gained, and the best other that comes nearest, on the prompts that both were given."""
+    found = [(gained(row, base, row["trait"]), 0.0, "base")]
+    for count in {len(other["texts"]) for other in others}:
+        mine, plain = cut(row, count), cut(base, count)
+        rivals = [other for other in others if len(other["texts"]) == count]
+        found.append(
+            (gained(mine, plain, row["trait"]), *best_within(rivals, plain, row["trait"], mine["kl"]))
+        )
+    return min(found, key=lambda one: one[0] - one[1])
+
+
 def apart(row: Row, base: Row) -> tuple[float, float]:
     """How far coherence moved, and the standard error of that over the prompts, in pairs."""
     count = len(row["texts"])
@@ -157,10 +169,7 @@ def _show_ours(rows: Sequence[Row], base: Row) -> None:
         for row in rows:
             if row["trait"] != name or row["method"] != OURS:
                 continue
-            same = min([len(row["texts"]), *(len(other["texts"]) for other in others)])
-            mine, plain = cut(row, same), cut(base, same)  # compared on the prompts that all were given
-            best, winner = best_within([cut(other, same) for other in others], plain, name, mine["kl"])
-            reached = gained(mine, plain, name)
+            reached, best, winner = nearest(row, others, base)
             moved, error = apart(row, base)
             cells, ahead = cells + 1, ahead + (reached >= best)
             close += moved >= -0.02
@@ -204,16 +213,14 @@ def draw(rows: Sequence[Row], file: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    shared = min(len(row["texts"]) for row in rows)
-    base = cut(next(row for row in rows if row["method"] == "base"), shared)
+    base = next(row for row in rows if row["method"] == "base")
     others = sorted({row["method"] for row in rows} - {"base", OURS})
     colours = {method: plt.get_cmap("tab10")(i) for i, method in enumerate(others)}
     figure, axes = plt.subplots(2, 4, figsize=(13, 6.4))
-    rows = [cut(row, shared) for row in rows]
     for axis, (name, (measure, _)) in zip(axes.flat, MEASURE_OF.items(), strict=False):
         for method in (*others, OURS):
             points = sorted(
-                (row["kl"], gained(row, base, name))
+                (row["kl"], gained(row, cut(base, len(row["texts"])), name))
                 for row in rows
                 if row["trait"] == name and row["method"] == method
             )

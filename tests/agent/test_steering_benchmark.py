@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from many_replies import write_all
 from measures import measured
-from steering_curves import apart, best_within, cut, summed
+from steering_curves import apart, best_within, cut, nearest, summed
 from steering_methods import MEASURE_OF, OURS, methods
 from style_texts import HISTORIES, PLAINLY
 
@@ -83,6 +83,15 @@ def test_coherence_is_compared_prompt_by_prompt() -> None:
     base = {"each": {"coherence": [0.3, 0.4, 9.0]}}  # the last was not given to the other
     steered = {"texts": ["", ""], "each": {"coherence": [0.2, 0.5]}}
     assert apart(steered, base) == (pytest.approx(0.0), pytest.approx(0.1))
+
+
+def test_others_are_compared_on_the_prompts_that_they_were_given() -> None:
+    base, ours = row("It is so.", count=4, kl=0.0), row("So! It is.", count=4, trait="excited", method=OURS)
+    few = row("So! It is. It is.", count=2, trait="excited", method="few")
+    all_of_them = row("So! It is. It is. It is.", count=4, trait="excited", method="all")
+    reached, best, winner = nearest(ours, [few, all_of_them], base)
+    assert (reached, best, winner) == (0.5, pytest.approx(1 / 3), "few")
+    assert nearest(ours, [], base) == (0.5, 0.0, "base")
 
 
 def test_the_best_other_is_read_between_its_points_and_never_beyond_its_divergence() -> None:
