@@ -32,7 +32,7 @@ from mnemon.retrievers.features import (
 from mnemon.retrievers.framing import subject
 from mnemon.retrievers.fusion import hand_set_scores
 from mnemon.retrievers.head import Comparison, Head
-from mnemon.retrievers.piece_vectors import IndexFactory, PieceVectors
+from mnemon.retrievers.piece_vectors import PieceVectors
 from mnemon.retrievers.seams import Document, Embedder, Query, Ranked, Vectors
 from mnemon.retrievers.sessions import SESSION_FEATURES, SessionPool, describe_sessions
 from mnemon.retrievers.slots import best, check, last_of_each
@@ -68,8 +68,7 @@ class HistoryRetriever:
     """A `Retriever` over one person's turns, facts and summaries. Thread-safe.
 
     `add` takes vectors already computed: one array of (pieces, dimension) per document, as `embed` gives
-    them. An `index` (a maker of a `VectorIndex`, by dimension) spares comparing with every vector; it pays
-    from some hundred thousand turns on.
+    them.
     """
 
     def __init__(
@@ -80,7 +79,6 @@ class HistoryRetriever:
         session_trunk: Trunk | None = None,
         head: Head | None = None,
         pool: int = POOL,
-        index: IndexFactory | None = None,
     ) -> None:
         self.trunk = _trunk(trunk)
         self.session_trunk = session_trunk or (shipped_session_trunk() if trunk == "shipped" else None)
@@ -90,8 +88,7 @@ class HistoryRetriever:
         self._tokenize = Tokenizer()
         self._lock = threading.RLock()
         self._rows = Rows()
-        self._index = index
-        self._vectors = PieceVectors(index)
+        self._vectors = PieceVectors()
 
     def __len__(self) -> int:
         return len(self._rows.row_of)
@@ -144,7 +141,7 @@ class HistoryRetriever:
         if self._rows.holes <= max(256, len(self._rows) // HOLE_FRACTION):
             return
         old, vectors = self._rows, self._vectors
-        self._rows, self._vectors = Rows(), PieceVectors(self._index)
+        self._rows, self._vectors = Rows(), PieceVectors()
         for row, document in enumerate(old.documents):
             if document is not None:
                 fresh = self._rows.append(document, self._tokenize(document.text))
@@ -180,7 +177,7 @@ class HistoryRetriever:
 
         rows, owners = load(state, 0 if vectors is None else len(vectors))
         with self._lock:
-            self._rows, self._vectors = rows, PieceVectors(self._index)
+            self._rows, self._vectors = rows, PieceVectors()
             if vectors is not None:
                 self._vectors.take(vectors, owners)
             return set(rows.row_of)
@@ -305,8 +302,7 @@ class HistoryRetriever:
         lexical, session, weights = lexical_lanes(self._rows, columns, asked.terms)
         cosines = None
         if asked.vector is not None:
-            also = None if self._index is None else _near_in_words(columns, lexical, self.pool)
-            cosines = self._vectors.cosines(asked.vector, len(self._rows), also)
+            cosines = self._vectors.cosines(asked.vector, len(self._rows))
         eligible, in_time = _in_time(columns, asked, self._eligible(columns, query), query.text)
         return Lanes(lexical, session, cosines, weights, eligible, scales(columns, lexical, cosines)), in_time
 
@@ -413,12 +409,6 @@ def _trunk(given: Trunk | Literal["shipped", "hand-set"]) -> Trunk | None:
     if isinstance(given, Trunk):
         return given
     return shipped_trunk() if given == "shipped" else None
-
-
-def _near_in_words(columns: Columns, lexical: Mapping[str, Floats], count: int) -> Ints:
-    """The best rows by words, and their neighbours."""
-    rows = best(lexical["turn"] + lexical["wide"], np.flatnonzero(columns.alive), count)
-    return np.unique(np.concatenate([columns.links[step][rows] for step in (-1, 0, 1)]))
 
 
 def _rough(lanes: Lanes) -> Floats:

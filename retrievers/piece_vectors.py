@@ -4,7 +4,6 @@ What a whole turn is about is the mean of its pieces: nothing is embedded twice.
 """
 
 from array import array
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,12 +11,7 @@ from numpy.typing import NDArray
 
 from mnemon.errors import UsageError
 from mnemon.retrievers.columns import Columns, Floats, Ints
-from mnemon.retrievers.seams import VectorIndex, Vectors
-
-IndexFactory = Callable[[int], VectorIndex]  # by dimension
-
-FROM_INDEX = 800  # pieces taken from an index
-SAMPLED = 2048  # rows compared besides, so that mean and spread of a lane are those of the whole history
+from mnemon.retrievers.seams import Vectors
 
 
 class Cosines(NamedTuple):
@@ -41,12 +35,7 @@ class _Runs(NamedTuple):
 class PieceVectors:
     """Not thread-safe: the retriever that owns it holds the lock."""
 
-    def __init__(self, index: IndexFactory | None = None) -> None:
-        """With an `index`, a query is compared with what that finds, with the rows it is told of and with a
-        sample; without, with all."""
-        self._make_index = index
-        self._index: VectorIndex | None = None
-        self._indexed = 0  # runs that are in the index
+    def __init__(self) -> None:
         self._array: Vectors = np.zeros((0, 0), np.float32)
         self.size = 0  # vectors in use
         # By run, that is one row's pieces, as they came: row, first vector, norm of the sum.
@@ -101,7 +90,7 @@ class PieceVectors:
 
     def take(self, vectors: Vectors, owners: Ints) -> None:
         """Hold these vectors, each of a row, those of one row side by side."""
-        self.__init__(self._make_index)  # type: ignore[misc]
+        self.__init__()  # type: ignore[misc]
         self._array, self.size = vectors, len(owners)
         if not self.size:
             return
@@ -111,14 +100,9 @@ class PieceVectors:
             self._note(int(owners[start]), start, norm)
 
     def drop(self, row: int) -> None:
-        run = self._run_of.pop(row, None)
-        if run is None:
-            return
-        self._dropped.append(row)
-        self._sums = self._level = None
-        if self._index is not None and run < self._indexed:
-            start, end = self._runs().borders[run : run + 2].tolist()
-            self._index.remove([f"{row}:{place}" for place in range(end - start)])
+        if self._run_of.pop(row, None) is not None:
+            self._dropped.append(row)
+            self._sums = self._level = None
 
     def of(self, row: int) -> Vectors | None:
         run = self._run_of.get(row)
@@ -165,14 +149,12 @@ class PieceVectors:
             self._summed = len(self._rows)
         return self._means
 
-    def cosines(self, vector: NDArray[np.float32], rows: int, also: Ints | None = None) -> Cosines:
-        """Likeness of all rows to a unit vector. With an index, rows that neither it finds nor `also` names
-        have the mean of a sample."""
+    def cosines(self, vector: NDArray[np.float32], rows: int) -> Cosines:
+        """Likeness of all rows to a unit vector. An approximate index in its place was measured at 100,000
+        turns: no faster, because what is usual over a history has to be known besides, and two of ten hits
+        differed."""
         found = Cosines(*(np.zeros(rows + 1) for _ in range(3)))
         if not self.size:
-            return found
-        if self._make_index is not None and len(self._run_of) > SAMPLED + FROM_INDEX:
-            self._from_index(vector, found, also)
             return found
         products = (self._array[: self.size] @ vector).astype(np.float64)
         runs = self._runs()
@@ -185,44 +167,6 @@ class PieceVectors:
         found.whole[runs.rows] = np.add.reduceat(products, starts) / runs.norms
         found.first[runs.rows] = products[starts]
         return found
-
-    def _from_index(self, vector: NDArray[np.float32], found: Cosines, also: Ints | None) -> None:
-        near = [int(hit.id.partition(":")[0]) for hit in self._level_index().search(vector, FROM_INDEX)]
-        present = np.fromiter(self._run_of, np.int64, len(self._run_of))
-        sample = present[:: max(len(present) // SAMPLED, 1)]
-        rows = np.union1d(sample, np.array(near, np.int64))
-        if also is not None:
-            rows = np.union1d(rows, np.array([row for row in also.tolist() if row in self._run_of], np.int64))
-        runs = self._runs().at[rows]
-        places, begins = self._places(runs)
-        products = (self._array[places] @ vector).astype(np.float64)
-        sums = np.add.reduceat(products, begins) / self._runs().norms[runs]
-        of_sample = np.isin(rows, sample)
-        exact = (np.maximum.reduceat(products, begins), sums, products[begins])
-        for lane, values in zip(found, exact, strict=True):
-            lane[present] = values[of_sample].mean()
-            lane[rows] = values
-
-    def _level_index(self) -> VectorIndex:
-        """The index, with what came since it was last asked."""
-        assert self._make_index is not None
-        if self._index is None:
-            self._index = self._make_index(self._array.shape[1])
-        if self._indexed < len(self._rows):
-            fresh = [
-                run
-                for run in range(self._indexed, len(self._rows))
-                if self._run_of.get(self._rows[run]) == run
-            ]
-            runs = np.array(fresh, np.int64)
-            if runs.size:
-                places, begins = self._places(runs)
-                sizes = np.diff(np.append(begins, places.size))
-                names = zip(runs.tolist(), sizes.tolist(), strict=True)
-                ids = [f"{self._rows[run]}:{place}" for run, size in names for place in range(size)]
-                self._index.add(ids, self._array[places])
-            self._indexed = len(self._rows)
-        return self._index
 
     def _places(self, runs: Ints) -> tuple[Ints, Ints]:
         """Places of these runs' vectors, and where each run begins among them."""

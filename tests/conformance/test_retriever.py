@@ -41,16 +41,6 @@ def dense(index) -> Retriever:
     return DenseLane(HashEmbedder(dimension=DIMENSION), index)
 
 
-def history_over(index) -> Retriever:
-    return HistoryRetriever(HashEmbedder(dimension=DIMENSION), index=index)
-
-
-@pytest.fixture(autouse=True)
-def indexes_serve_small_histories_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnemon.retrievers.piece_vectors.SAMPLED", 1)
-    monkeypatch.setattr("mnemon.retrievers.piece_vectors.FROM_INDEX", 4)
-
-
 RETRIEVERS: dict[str, Callable[[], Retriever]] = {
     "bm25": BM25,
     "bm25 positive": lambda: BM25(weighting="positive"),
@@ -59,9 +49,6 @@ RETRIEVERS: dict[str, Callable[[], Retriever]] = {
     "dense chroma": lambda: dense(ChromaIndex(DIMENSION)),
     "history": lambda: HistoryRetriever(HashEmbedder(dimension=DIMENSION)),
     "history by words alone": HistoryRetriever,
-    "history over an exact index": lambda: history_over(ExactIndex),
-    "history over faiss": lambda: history_over(FaissIndex),
-    "history over chroma": lambda: history_over(ChromaIndex),
     "reranked": lambda: Reranked(dense(ExactIndex(DIMENSION)), SharedWords()),
 }
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from mnemon.errors import UsageError
-from mnemon.retrievers import Document, ExactIndex, FaissIndex, Query
+from mnemon.retrievers import Document, Query
 from mnemon.retrievers.history import HistoryRetriever
-from mnemon.testing import HashEmbedder
 
 START = datetime(2023, 5, 1, 12, tzinfo=UTC)
 SESSIONS = {
@@ -193,32 +192,3 @@ def test_a_turn_added_after_a_search_is_found_with_its_neighbours(history: Histo
     (hit, *_) = history.search(Query(text="Gladly to the mountains", k=1))
     assert hit.id == "s3:2"
     assert hit.why["lex_before"] > 0  # Ben's turn about mountains stands before it
-
-
-@pytest.mark.parametrize("index", [ExactIndex, FaissIndex])
-def test_an_index_finds_what_comparing_with_all_finds(
-    index: type[ExactIndex] | type[FaissIndex], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mnemon.retrievers.piece_vectors.SAMPLED", 100)
-    monkeypatch.setattr("mnemon.retrievers.piece_vectors.FROM_INDEX", 60)
-    rng = np.random.default_rng(3)
-    letters = np.array(list("abcdefghij"))
-    words = ["".join(rng.choice(letters, 5)) for _ in range(300)]
-    documents = [
-        Document(id=f"t{n}", text=" ".join(rng.choice(words, 8)), session=f"s{n // 10}", position=n % 10)
-        for n in range(1000)
-    ]
-    with_all = HistoryRetriever(HashEmbedder(dimension=64))
-    by_index = HistoryRetriever(HashEmbedder(dimension=64), index=index)
-    for retriever in (with_all, by_index):
-        retriever.add(documents[:900])
-        retriever.search(Query(text="warm up"))
-        retriever.remove([f"t{n}" for n in range(0, 900, 7)])
-        retriever.add(documents[900:])
-    shared = []
-    for n in range(0, 1000, 50):
-        query = Query(text=documents[n].text.rsplit(" ", 3)[0], k=5)
-        wanted = {hit.id for hit in with_all.search(query)}
-        shared.append(len(wanted & {hit.id for hit in by_index.search(query)}) / 5)
-        assert not {f"t{m}" for m in range(0, 900, 7)} & {hit.id for hit in by_index.search(query)}
-    assert np.mean(shared) > 0.8
