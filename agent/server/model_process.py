@@ -31,6 +31,7 @@ class ModelProcess:
     ) -> None:
         self._command, self._tell = [*command, *options], tell
         self.key = secrets.token_hex(32)
+        self._environment = os.environ | {VARIABLE: self.key}  # as it is now: workers are given more
         self.url = ""
         self._port = 0
         self._process: subprocess.Popen[str] | None = None
@@ -68,7 +69,7 @@ class ModelProcess:
             stdin=subprocess.PIPE,  # ends with this process, however that ends
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {VARIABLE: self.key},
+            env=self._environment,
             start_new_session=True,  # a terminal's Ctrl-C is for the workers; it ends after them
         )
 

@@ -25,7 +25,7 @@ def _work(
     """Do what servers put off: tidy up after conversations, embed what came in at once. For Postgres; as many
     processes as you like. They embed for servers that have the same --embedder."""
     from mnemon.cli.serving import open_memory
-    from mnemon.errors import UsageError
+    from mnemon.errors import StoreError, UsageError
     from mnemon.settings import load_settings
 
     memory, _ = open_memory(load_settings(db=db, embedder=embedder, device=device))
@@ -42,7 +42,12 @@ def _work(
             return
         note("Working; Ctrl-C ends it.")
         while True:
-            chores.do()
+            try:
+                chores.do()
+            except StoreError as error:  # a server that is away comes back
+                if once:
+                    raise
+                note(error.message)
             if once:
                 return
             time.sleep(PAUSE_SECONDS)

@@ -19,7 +19,8 @@ from tests.server.slow_server import Slow
 @contextmanager
 def app(db, home, number):
     Path(home, f"worker-{number}").write_text(str(os.getpid()))
-    with Memory.open(db, embedder=HashEmbedder(), profiler=PatternProfiler()) as memory:
+    embed = "later" if db.startswith("postgresql://") else "at once"
+    with Memory.open(db, embedder=HashEmbedder(), profiler=PatternProfiler(), embed=embed) as memory:
         door = Door(tokens=TokenFile.beside(db, home=Path(home)))
         yield create_app(memory, Slow(said), door=door, limits=LIMITS, worker=number)
 

@@ -197,6 +197,18 @@ def test_what_is_said_in_a_conversation_is_tidied_up_by_whoever_has_a_moment(ser
     assert 'mnemon_jobs{state="waiting"}' in page
 
 
+def test_what_comes_in_at_once_is_answered_for_by_words_and_soon_by_meaning(one, two):
+    turns = [{"role": "user", "content": f"On day {number} I baked bread {number}."} for number in range(60)]
+    said = one.post("/api/remember", params={"user": "lea"}, json={"said": turns})
+    assert said.status_code == 200, said.text
+    assert recall(two, "bread 7", user="lea")[0]["text"] == "On day 7 I baked bread 7."
+    end = time.monotonic() + 20
+    while "note" in recall(two, "bread 7", user="lea")[0]["why"]:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert two.get("/api/stats", params={"user": "lea"}).json()["vectors"] == {HashEmbedder().name: 60}
+
+
 def test_nobody_is_erased_before_every_worker_is_silent_to_them(server, one, two):
     body = {"messages": [{"role": "user", "content": "Tell me slowly."}], "user": "zoe", "stream": True}
     with two.stream("POST", CHAT, json=body) as answer:
