@@ -136,7 +136,9 @@ def _weights() -> list[Check]:
 
 
 def _engine(settings: Settings) -> list[Check]:
-    """What will run the language model."""
+    """What will run the language model, or whether it answers where it is served."""
+    if "://" in settings.model:
+        return [_served(settings)]
     if settings.engine == "llama.cpp" and not _installed("llama-cpp-python"):
         missing = MissingExtra("llama_cpp", "llamacpp", "The llama.cpp engine")
         todo = missing.hint or ""
@@ -149,6 +151,17 @@ def _engine(settings: Settings) -> list[Check]:
     except MnemonError as error:  # no weights, no such device: rows above say what to do
         return [Check(name="engine", state="note", found=f"not known: {error.message}")]
     return [Check(name="engine", state="ok", found=f"{engine} (setting `engine`: {settings.engine})")]
+
+
+def _served(settings: Settings) -> Check:
+    from mnemon.agent import open_model
+
+    try:
+        found = open_model(settings.model).name
+    except MnemonError as error:
+        todo, code = error.hint or "", error.exit_code
+        return Check(name="model", state="fail", found=error.message, todo=todo, exit_code=code)
+    return Check(name="model", state="ok", found=f"{found}, at {settings.model}")
 
 
 def _store(settings: Settings) -> list[Check]:

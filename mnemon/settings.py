@@ -213,7 +213,7 @@ SETTINGS: Mapping[str, Setting] = {
     "home": Setting("where weights, databases and logs lie", _folder, _default_home),
     "db": Setting("the memory database: a path or a URL", _database, lambda home: str(home / "memory.db")),
     "user": Setting("whose memory", _text, lambda _: "me"),
-    "model": Setting("the language model: a name or a path", _text, lambda _: DEFAULT_CHAT_MODEL),
+    "model": Setting("the language model: a name, a path or an address", _text, lambda _: DEFAULT_CHAT_MODEL),
     "embedder": Setting("the embedding model: a name or a path", _text, lambda _: DEFAULT_EMBEDDER),
     "device": Setting("where models run", _device, lambda _: "auto"),
     "engine": Setting("what runs the language model of the assistant", _engine, lambda _: "auto"),

@@ -30,7 +30,8 @@ DbOption = Annotated[
     str | None, typer.Option("--db", help="The database: a path or a URL.", show_default=False)
 ]
 ModelOption = Annotated[
-    str | None, typer.Option("--model", help="The language model: a name or a path.", show_default=False)
+    str | None,
+    typer.Option("--model", help="The language model: a name, a path or an address.", show_default=False),
 ]
 EmbedderOption = Annotated[
     str | None, typer.Option("--embedder", help="The embedding model: a name or a path.", show_default=False)

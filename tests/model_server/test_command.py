@@ -91,3 +91,16 @@ def test_chat_takes_the_address_of_one(local, tmp_path, capsys):
         db = str(tmp_path / "people.db")
         assert main(["chat", "--model", url, "--db", db, "--user", "ana", "--once", "Hi", "--no-memory"]) == 0
     assert capsys.readouterr().out.strip()
+
+
+def test_the_doctor_asks_whether_it_is_there(local, monkeypatch, capsys):
+    def row():
+        main(["doctor", "--json"])
+        return next(one for one in json.loads(capsys.readouterr().out) if one["name"] == "model")
+
+    with serving(create_model_app(local)) as url:
+        monkeypatch.setenv("MNEMON_MODEL", url)
+        assert (row()["state"], row()["found"]) == ("ok", f"tiny@fp32, at {url}")
+    gone = row()
+    assert (gone["state"], gone["exit_code"]) == ("fail", 7)
+    assert "Is the server running" in gone["todo"]
