@@ -1,6 +1,6 @@
 """The vector indexes beside each other: building, asking, filtering, how many of the ten nearest are found.
 
-python benchmarks/bench_vectors.py [--quick]
+python benchmarks/bench_vectors.py [--quick] [--vectors 1000000]
 """
 
 import argparse
@@ -44,21 +44,26 @@ def one(kind: str, count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="5,000 vectors instead of 20,000")
+    parser.add_argument("--vectors", type=int, default=20_000, help="above 100,000 without Chroma")
     parser.add_argument("--one", nargs=2, metavar=("KIND", "COUNT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         one(arguments.one[0], int(arguments.one[1]))
         return
-    count = 5_000 if arguments.quick else 20_000
-    measured = {kind: in_child(sys.argv[0], kind, str(count)) for kind in KINDS}
+    count = 5_000 if arguments.quick else arguments.vectors
+    kinds = [kind for kind in KINDS if kind != "Chroma" or count <= 100_000]
+    measured = {kind: in_child(sys.argv[0], kind, str(count)) for kind in kinds}
     columns = ["build", "p50", "p95", "filtered", "add", "recall", "memory"]
     table(
         f"{count:,} vectors of {DIMENSION} dimensions",
         ["", "build s", "ask p50 ms", "p95 ms", "1% allowed ms", "add one ms", "recall@10", "memory MB"],
         [[kind, *(numbers[column] for column in columns)] for kind, numbers in measured.items()],
     )
-    ratio = measured["Chroma"]["build"] / measured["FAISS exact"]["build"]
-    print(f"ratio: Chroma takes {ratio:.0f} x as long as FAISS exact to build")
+    exact, lists = measured["numpy exact"], measured["FAISS lists"]
+    print(
+        f"ratio: FAISS's lists answer in {lists['p50'] / exact['p50']:.2f} of the time that comparing with all"
+        f" takes, and find {lists['recall']:.0%} of the ten nearest"
+    )
     with tempfile.TemporaryDirectory() as folder:
         index = FaissIndex(DIMENSION)
         index.add([str(at) for at in range(count)], vectors(count))
