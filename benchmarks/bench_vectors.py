@@ -61,8 +61,8 @@ def main() -> None:
     )
     exact, lists = measured["numpy exact"], measured["FAISS lists"]
     print(
-        f"ratio: FAISS's lists answer in {lists['p50'] / exact['p50']:.2f} of the time that comparing with all"
-        f" takes, and find {lists['recall']:.0%} of the ten nearest"
+        f"ratio: FAISS's lists answer in {lists['p50'] / exact['p50']:.2f} of the time that comparing with"
+        f" all takes, and find {lists['recall']:.0%} of the ten nearest"
     )
     with tempfile.TemporaryDirectory() as folder:
         index = FaissIndex(DIMENSION)
