@@ -7,6 +7,7 @@ the engine computes those as rows beside the base row.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -252,13 +253,11 @@ def _open_sentence(text: str) -> str:
 
 def _last_sentences(text: str, count: int) -> list[str]:
     """The last finished sentences that have words, with what ended them."""
-    found: list[str] = []
-    start = 0
-    for end in _SENTENCE_END.finditer(text) if count else ():
-        if _WORD.search(text[start : end.end()]):
-            found.append(text[start : end.end()].rstrip())
-        start = end.end()
-    return found[-count:] if count else []
+    if not count:
+        return []
+    ends = [0, *(found.end() for found in _SENTENCE_END.finditer(text))]
+    parts = [text[start:end].rstrip() for start, end in pairwise(ends)]
+    return [part for part in parts if _WORD.search(part)][-count:]
 
 
 def _ends_sentence(text: str, piece: str) -> bool:
