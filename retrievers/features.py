@@ -181,6 +181,18 @@ def _by_session(columns: Columns, rows: Ints | slice, values: Floats) -> Floats:
     return np.bincount(columns.session[rows], values, columns.sessions).astype(np.float64, copy=False)
 
 
+def rough(lanes: Lanes) -> Floats:
+    """The cheap lanes together, up to a constant: which rows are worth describing. (n + 1,)"""
+    chosen = {name: lanes.lexical[name] for name in ("turn", "wide")}
+    if lanes.cosines is not None:
+        chosen |= {"best": lanes.cosines.best, "whole": lanes.cosines.whole}
+    total = np.zeros(lanes.eligible.size + 1)
+    for name, values in chosen.items():
+        if lanes.scales[name].deviation:
+            total += values / lanes.scales[name].deviation
+    return total
+
+
 def describe(
     rows: Rows, columns: Columns, asked: Asked, lanes: Lanes, pool: Ints, meanings: Meanings | None = None
 ) -> NDArray[np.float32]:

@@ -27,6 +27,7 @@ from mnemon.retrievers.features import (
     Meanings,
     describe,
     lexical_lanes,
+    rough,
     scales,
 )
 from mnemon.retrievers.framing import subject
@@ -198,7 +199,7 @@ class HistoryRetriever:
     def _see(self, query: Query, columns: Columns, *, also: Collection[str] = ()) -> "_Seen":
         asked = self._ask(query)
         lanes, in_time = self._lanes(columns, asked, query)
-        pool = best(_rough(lanes), np.flatnonzero(lanes.eligible), self.pool)
+        pool = best(rough(lanes), np.flatnonzero(lanes.eligible), self.pool)
         extra = [row for id_ in also if (row := self._rows.row_of.get(id_)) is not None]
         pool = np.union1d(pool, np.array(extra, np.int64))
         features = describe(self._rows, columns, asked, lanes, pool, self._meanings(columns, asked, pool))
@@ -409,18 +410,6 @@ def _trunk(given: Trunk | Literal["shipped", "hand-set"]) -> Trunk | None:
     if isinstance(given, Trunk):
         return given
     return shipped_trunk() if given == "shipped" else None
-
-
-def _rough(lanes: Lanes) -> Floats:
-    """The cheap lanes together, up to a constant: which rows are worth describing. (n + 1,)"""
-    chosen = {name: lanes.lexical[name] for name in ("turn", "wide")}
-    if lanes.cosines is not None:
-        chosen |= {"best": lanes.cosines.best, "whole": lanes.cosines.whole}
-    rough = np.zeros(lanes.eligible.size + 1)
-    for name, values in chosen.items():
-        if lanes.scales[name].deviation:
-            rough += values / lanes.scales[name].deviation
-    return rough
 
 
 def _in_time(

@@ -86,6 +86,35 @@ def test_vectors_of_whole_turns_are_means_of_their_pieces() -> None:
     assert again.of(5) == pytest.approx(parts[5])
 
 
+def test_one_piece_a_row_is_the_quick_way_to_the_same() -> None:
+    rng = np.random.default_rng(2)
+    parts = rng.normal(size=(50, 1, 8)).astype(np.float32)
+    quick, slow = PieceVectors(), PieceVectors()
+    for row, part in enumerate(parts):
+        quick.append(row, part)
+        slow.append(row, part)
+    slow.append(51, np.zeros((2, 8), np.float32))  # two pieces, and a row left out: no longer plain
+    for vectors in (quick, slow):
+        vectors.drop(7)
+    asked = parts[3][0]
+    for one, other in zip(quick.cosines(asked, 52), slow.cosines(asked, 52), strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
+    rows = np.array([7, 0, 49, -1, 51])
+    assert quick.wholes(rows) == pytest.approx(slow.wholes(rows), abs=1e-6)
+    assert not quick.wholes(rows)[[0, 3, 4]].any()
+
+
+def test_what_follows_from_the_rows_is_worked_out_again_when_they_change() -> None:
+    rows = Rows()
+    rows.append(Document(id="a", text="x"), ["x"])
+    first = rows.columns().once("count", lambda: len(rows))
+    assert rows.columns().once("count", lambda: 99) == first == 1
+    rows.append(Document(id="b", text="y"), ["y"])
+    assert rows.columns().once("count", lambda: len(rows)) == 2
+    rows.drop("a")
+    assert rows.columns().once("count", lambda: int(rows.columns().alive.sum())) == 1
+
+
 def test_means_of_sessions_follow_what_comes_and_goes() -> None:
     rng = np.random.default_rng(1)
     rows, vectors = Rows(), PieceVectors()

@@ -8,7 +8,16 @@ import pytest
 
 from mnemon.retrievers import Document, Query
 from mnemon.retrievers.entities import Mark, asked, marks, mentions, names
-from mnemon.retrievers.features import FEATURES, INDEX, KERNELS, damping, lexical_lanes, saturate
+from mnemon.retrievers.features import (
+    FEATURES,
+    INDEX,
+    KERNELS,
+    damping,
+    lexical_lanes,
+    saturate,
+    scale,
+    scales,
+)
 from mnemon.retrievers.history import HistoryRetriever
 from mnemon.retrievers.windows import Rows, pieces
 
@@ -53,6 +62,22 @@ def test_window_scores_equal_brute_force(seed: int) -> None:
             counts = sums[:, WORDS.index(word)]
             expected += repeats * weight * saturate(counts, damping(lengths, lengths.sum() / len(alive)))
         assert lanes[name][alive] == pytest.approx(expected[alive]), f"{name}, seed {seed}"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scales_are_those_of_all_rows_that_are_there(seed: int) -> None:
+    rows, _ = random_rows(seed)
+    columns = rows.columns()
+    lexical, _, _ = lexical_lanes(rows, columns, {"boat": 1, "tide": 2})
+    for name, found in scales(columns, lexical, None).items():
+        there = lexical[name][:-1][columns.alive]
+        assert found == pytest.approx((there.mean(), there.std()))
+        assert found.of(there) == pytest.approx((there - there.mean()) / there.std())
+    lanes = Lanes(lexical, np.zeros(4), None, {}, columns.alive, scales(columns, lexical, None))
+    obvious = standard(lexical["turn"], columns.alive) + standard(lexical["wide"], columns.alive)
+    assert np.ptp((rough(lanes) - obvious)[:-1][columns.alive]) < 1e-9  # the same up to a constant
+    flat = scale(np.full(61, 3.0), columns.alive)
+    assert not flat.of(np.full(4, 3.0)).any()
 
 
 def test_marks_and_what_is_asked() -> None:
