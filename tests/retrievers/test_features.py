@@ -12,11 +12,14 @@ from mnemon.retrievers.features import (
     FEATURES,
     INDEX,
     KERNELS,
+    Lanes,
     damping,
     lexical_lanes,
+    rough,
     saturate,
     scale,
     scales,
+    standard,
 )
 from mnemon.retrievers.history import HistoryRetriever
 from mnemon.retrievers.windows import Rows, pieces
