@@ -59,7 +59,10 @@ class Server:
         """As a power cut: every process at once, nothing written down."""
         import psutil
 
-        postmaster = psutil.Process(self._server.get_pid())
+        try:
+            postmaster = psutil.Process(self._server.get_pid())
+        except psutil.NoSuchProcess:  # it has given up by itself
+            return
         processes = [postmaster, *postmaster.children(recursive=True)]
         for process in processes:
             with suppress(psutil.NoSuchProcess):

@@ -9,10 +9,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 from mnemon.errors import StoreError, UsageError, one_line
 from mnemon.memory.inputs import without_password
@@ -41,15 +41,11 @@ POOL_SIZE = 8
 logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
 _MIGRATION_LOCK = 0x6D6E656D  # "mnem"
 
-_BEGIN_READING = """
-    BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-    SELECT set_config('mnemon.user', %s, true)
-"""
-# The person's name lets the policies through to these rows until the transaction ends, and is its lock: one
-# writer at a time. A writer that fell silent is put out, so that the lock is not held for ever.
-_BEGIN_WRITING = """
-    BEGIN;
-    SELECT set_config('idle_in_transaction_session_timeout', %s, true), set_config('mnemon.user', %s, true),
+_NAME_PERSON = "SELECT set_config('mnemon.user', %s, true)"
+# The person is locked, too: one writer at a time. One that falls silent is put out, so that it does not hold
+# the lock for ever.
+_LOCK_PERSON = """
+    SELECT set_config('idle_in_transaction_session_timeout', %s, true),
         pg_advisory_xact_lock(hashtextextended(%s, 0))
 """
 # Somebody else may have been given the number since; what is ended of ours runs again.
@@ -92,8 +88,10 @@ class PostgresLink:
         def attempt(connection: Connection) -> T:
             self._end(cut_off)
             try:
-                _begin(connection, _BEGIN_WRITING, f"{STATEMENT_SECONDS}s", name, name)
-                return _ended(connection, lambda: once(Transaction(connection)))
+                with _transaction(connection, "BEGIN"):
+                    connection.execute(_LOCK_PERSON, [f"{STATEMENT_SECONDS}s", name])
+                    connection.execute(_NAME_PERSON, [name])
+                    return once(Transaction(connection))
             except psycopg.OperationalError as error:
                 if _is_cut(error):
                     cut_off.append(connection.info.backend_pid)
@@ -110,8 +108,9 @@ class PostgresLink:
         """On one consistent state. Never waits for a writer."""
 
         def snapshot(connection: Connection) -> T:
-            _begin(connection, _BEGIN_READING, given(user))
-            return _ended(connection, lambda: work(Transaction(connection)))
+            with _transaction(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
+                connection.execute(_NAME_PERSON, [given(user)])
+                return work(Transaction(connection))
 
         return self._tried(snapshot)
 
@@ -323,21 +322,18 @@ class PostgresLink:
             return cursor.fetchall() if cursor.description else []
 
 
-def _begin(connection: Connection, statements: str, *values: object) -> None:
-    """One journey: the values are written into the text."""
-    psycopg.ClientCursor(connection).execute(statements.encode(), values)
-
-
-def _ended(connection: Connection, work: Callable[[], T]) -> T:
-    """`work` in the transaction that has begun, committed; undone when it raises."""
+@contextmanager
+def _transaction(connection: Connection, begin: LiteralString) -> Iterator[None]:
+    """What needs no answer is sent with the next that does: four journeys to the server instead of ten."""
     try:
-        result = work()
+        with connection.pipeline():
+            connection.execute(begin)
+            yield
+            connection.execute("COMMIT", prepare=False)
     except BaseException:
         with suppress(psycopg.Error):
             connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT", prepare=False)
-    return result
 
 
 def _is_cut(error: Exception) -> bool:
