@@ -132,6 +132,8 @@ class Weights:
 class Context:
     """Sequences of tokens over one cache of `cells` tokens in all. Copies of a sequence share its cells."""
 
+    apart = False
+
     def __init__(self, weights: Weights, *, cells: int, sequences: int, outputs: int, threads: int) -> None:
         lib = library()
         self._c, self._lib, self._weights = lib.c, lib, weights
@@ -221,6 +223,64 @@ class Context:
     @property
     def closed(self) -> bool:
         return not self._free.alive
+
+
+class Apart:
+    """Sequences that each have a context, of `cells` tokens: where tokens go through the network one by one,
+    a shared cache would only make each pass over the other sequences' cells. A copy copies, from the start.
+    """
+
+    apart = True
+
+    def __init__(self, weights: Weights, *, cells: int, sequences: int, threads: int) -> None:
+        if weights.bytes_of(cells * sequences) > _memory():
+            raise out_of_memory(cells * sequences)
+        self._contexts = [
+            Context(weights, cells=cells, sequences=1, outputs=1, threads=threads) for _ in range(sequences)
+        ]
+        self.cells, self.sequences = self._contexts[0].cells, sequences
+
+    def decode(
+        self,
+        tokens: Sequence[int],
+        positions: Sequence[int],
+        sequences: Sequence[int],
+        *,
+        wanted: Sequence[bool] | None = None,
+        hidden: bool = False,
+    ) -> tuple[Logits, Logits]:
+        if len(set(sequences)) == 1:
+            context = self._contexts[sequences[0]]
+            return context.decode(tokens, positions, [0] * len(tokens), wanted=wanted, hidden=hidden)
+        assert wanted is None, "prompts are read one after the other"
+        found = [
+            self._contexts[sequence].decode([token], [position], [0], hidden=hidden)
+            for token, position, sequence in zip(tokens, positions, sequences, strict=True)
+        ]
+        return np.concatenate([logits for logits, _ in found]), np.concatenate([h for _, h in found])
+
+    def copy(self, source: int, target: int, *, start: int = 0, end: int = -1) -> None:
+        assert start == 0, "only candidates are copied from further on, and they lie with their rows"
+        self.restore(target, self.state(source))
+        if end >= 0:
+            self.cut(target, end)
+
+    def cut(self, sequence: int, start: int = 0) -> None:
+        self._contexts[sequence].cut(0, start)
+
+    def state(self, sequence: int) -> NDArray[np.uint8]:
+        return self._contexts[sequence].state(0)
+
+    def restore(self, sequence: int, state: NDArray[np.uint8]) -> None:
+        self._contexts[sequence].restore(0, state)
+
+    def close(self) -> None:
+        for context in self._contexts:
+            context.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._contexts[0].closed
 
 
 class _Batch:

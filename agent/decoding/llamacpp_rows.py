@@ -1,7 +1,8 @@
-"""Rows on llama.cpp: the weights as they are quantised, all rows of a step in one decode.
+"""Rows on llama.cpp: the weights as they are quantised.
 
 A reply has a context of its own: rows are its sequences, what they share is read once, and candidates are
-sequences that share all of their row. Earlier replies are kept as bytes, in the same store as on torch.
+sequences that share all of their row. Where tokens go through the network one by one, each row has a context
+until candidates are looked at. Earlier replies are kept as bytes, in the same store as on torch.
 No adapters and no styles: llama.cpp applies one to a whole decode, not to a row of it.
 """
 
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mnemon.agent.decoding.llamacpp import BATCH, MOST_SEQUENCES, Context, Logits, Weights
+from mnemon.agent.decoding.llamacpp import BATCH, MOST_SEQUENCES, Apart, Context, Logits, Weights
 from mnemon.agent.decoding.rows import (
     SHORTEST_REUSE,
     PrefixStore,
@@ -72,13 +73,18 @@ class LlamaCppRowModel:
     def prefill(self, prompts: Sequence[RowPrompt], *, room: int) -> "LlamaCppRows":
         check_prompts(prompts, self)
         longest = max(len(prompt.ids) for prompt in prompts)
-        cells = sum(len(prompt.ids) for prompt in prompts) + room * len(prompts)
         try:
-            context = self.open_context(cells=cells, sequences=len(prompts))
+            context = self.open_rows(cells=longest + room, rows=len(prompts))
         except ModelError as e:
             doing = f"reading {len(prompts)} prompts of up to {longest} tokens"
             raise ModelError(f"Out of memory while {doing}.", hint=e.hint) from e
         return LlamaCppRows(self, prompts, context)
+
+    def open_rows(self, *, cells: int, rows: int) -> Context | Apart:
+        """Room for rows of so many tokens each."""
+        if self.weights.at_once == 1:
+            return Apart(self.weights, cells=cells, sequences=rows, threads=self.threads)
+        return self.open_context(cells=cells * rows, sequences=rows)
 
     def open_context(self, *, cells: int, sequences: int, outputs: int | None = None) -> Context:
         if sequences > MOST_SEQUENCES:
@@ -130,7 +136,9 @@ class LlamaCppRowModel:
 class LlamaCppRows:
     """The rows of one reply: the first sequences of its context; behind them those of candidates."""
 
-    def __init__(self, model: LlamaCppRowModel, prompts: Sequence[RowPrompt], context: Context) -> None:
+    def __init__(
+        self, model: LlamaCppRowModel, prompts: Sequence[RowPrompt], context: Context | Apart
+    ) -> None:
         self.counts = RowCounts()
         self._model, self._prompts, self._context = model, list(prompts), context
         self._lengths = [len(prompt.ids) for prompt in prompts]
@@ -234,26 +242,31 @@ class LlamaCppRows:
         self._looked = None
 
     def _check_room(self, tokens: int, *, sequences: int = 0) -> None:
-        """Moves the rows to a larger context when they outgrow theirs."""
-        if self._context.closed:
+        """Moves the rows to a larger context when they outgrow theirs, and to a common one for candidates."""
+        old, rows = self._context, len(self._lengths)
+        if old.closed:
             raise UsageError("These rows are closed; prefill() opens new ones.")
-        rows = len(self._lengths)
-        needed = sum(self._positions()) + tokens * rows  # shared cells are counted twice, to be safe
-        sequences = max(sequences, self._context.sequences)
-        if needed <= self._context.cells and sequences == self._context.sequences:
+        common = not old.apart or sequences > rows
+        # In a common one, cells that rows share are counted twice, to be safe.
+        needed = sum(self._positions()) + tokens * rows if common else max(self._positions()) + tokens
+        there = old.cells * rows if common and old.apart else old.cells
+        sequences = max(sequences, old.sequences)
+        if needed <= there and sequences == old.sequences:
             return
-        cells = max(needed, self._context.cells)
-        if needed > self._context.cells:
-            cells = max(needed, 2 * self._context.cells)
-        larger = self._model.open_context(cells=cells, sequences=sequences)
+        cells = there if needed <= there else max(needed, 2 * there)
+        larger: Context | Apart
+        if common:
+            larger = self._model.open_context(cells=cells, sequences=sequences)
+        else:
+            larger = self._model.open_rows(cells=cells, rows=rows)
         for row in range(rows):
-            larger.restore(row, self._context.state(row))
-        self._context.close()
+            larger.restore(row, old.state(row))
+        old.close()
         self._context = larger
 
 
 def read_row(
-    model: LlamaCppRowModel, context: Context, prompt: RowPrompt, row: int, *, counts: RowCounts
+    model: LlamaCppRowModel, context: Context | Apart, prompt: RowPrompt, row: int, *, counts: RowCounts
 ) -> Logits:
     """One prompt into a sequence, from its longest known prefix. Returns the logits that follow it."""
     base, shared = model.store.longest(prompt)
@@ -270,7 +283,13 @@ def read_row(
 
 
 def read_on(
-    model: LlamaCppRowModel, context: Context, prompt: RowPrompt, row: int, *, start: int, counts: RowCounts
+    model: LlamaCppRowModel,
+    context: Context | Apart,
+    prompt: RowPrompt,
+    row: int,
+    *,
+    start: int,
+    counts: RowCounts,
 ) -> Logits:
     """The rest of a prompt whose beginning is there; what was computed is remembered."""
     n = len(prompt.ids)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mnemon.agent import ReplyOptions
 from mnemon.agent.decoding import llamacpp, loading, presets
-from mnemon.agent.decoding.llamacpp import Context, Weights
+from mnemon.agent.decoding.llamacpp import BATCH, Apart, Context, Weights
 from mnemon.agent.decoding.llamacpp_rows import LlamaCppRowModel
 from mnemon.agent.decoding.picking import Sampling
 from mnemon.agent.decoding.rewards import Contrast, attribute
@@ -38,9 +38,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_gguf.write_folder(tmp_path_factory.mktemp("tiny") / "tiny")
 
 
-@pytest.fixture
-def rows(folder: Path) -> Iterator[LlamaCppRowModel]:
+@pytest.fixture(params=[1, BATCH], ids=["one by one", "all at once"])
+def rows(folder: Path, request: pytest.FixtureRequest) -> Iterator[LlamaCppRowModel]:
     model = LlamaCppRowModel(folder / "model.gguf", threads=1)
+    model.weights.at_once = request.param  # as a build for AMX wants it, and as others do
     yield model
     model.close()
 
@@ -227,15 +228,15 @@ def test_a_reply_frees_its_memory_when_it_ends(rows: LlamaCppRowModel) -> None:
 
 
 def test_an_abandoned_reply_frees_its_memory(model: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[weakref.ref[Context]] = []
-    original = LlamaCppRowModel.open_context
+    opened: list[weakref.ref[Context | Apart]] = []
+    original = LlamaCppRowModel.open_rows
 
-    def noted(*given: Any, **named: Any) -> Context:
+    def noted(*given: Any, **named: Any) -> Context | Apart:
         context = original(*given, **named)
         opened.append(weakref.ref(context))
         return context
 
-    monkeypatch.setattr(LlamaCppRowModel, "open_context", noted)
+    monkeypatch.setattr(LlamaCppRowModel, "open_rows", noted)
     for begun in (True, False):  # one in the middle, one that nobody began to read
         stream = model.stream(HELLO, ReplyOptions(max_tokens=50))
         if begun:

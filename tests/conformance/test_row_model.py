@@ -14,23 +14,23 @@ from torch import Tensor
 
 from mnemon.agent.decoding.hf import TransformersTrunk
 from mnemon.agent.decoding.llama import LlamaTrunk, _Linear, can_pack
+from mnemon.agent.decoding.llamacpp import BATCH
 from mnemon.agent.decoding.llamacpp_rows import LlamaCppRowModel
 from mnemon.agent.decoding.rows import PrefixStore, RowPrompt, TrunkRowModel
 from mnemon.errors import ModelError, UsageError
 from tests.agent import tiny_gguf, tiny_llama
 
 Model = TrunkRowModel | LlamaCppRowModel
+LLAMA_CPP = pytest.mark.skipif(
+    find_spec("llama_cpp") is None, reason="llama-cpp-python is not installed (mnemon[llamacpp])"
+)
 BACKENDS = (
     "llama",
     "llama, fixed shapes",
     "transformers",
     "transformers, fixed shapes",
-    pytest.param(
-        "llama.cpp",
-        marks=pytest.mark.skipif(
-            find_spec("llama_cpp") is None, reason="llama-cpp-python is not installed (mnemon[llamacpp])"
-        ),
-    ),
+    pytest.param("llama.cpp, one by one", marks=LLAMA_CPP),
+    pytest.param("llama.cpp, all at once", marks=LLAMA_CPP),
 )
 
 PROMPTS = [
@@ -61,6 +61,7 @@ def model(request: pytest.FixtureRequest, folder: Path, reference: TransformersT
         yield TrunkRowModel(trunk, fixed=fixed)
     else:
         opened = LlamaCppRowModel(folder / "model.gguf", threads=1)
+        opened.weights.at_once = 1 if "one by one" in request.param else BATCH
         yield opened
         opened.close()
 
