@@ -96,7 +96,7 @@ def create_model_app(
 ) -> FastAPI:
     """An ASGI application that speaks for a model. With a key, everything but `/health` wants it; without
     one only loopback's names are answered."""
-    limits = limits or Limits(at_once=32)
+    limits = limits or Limits(at_once=32, waiting_each=256)
     measured = Meters()
     joined = model.together()
     desk = Desk(limits, measured)
@@ -159,6 +159,13 @@ _router = APIRouter(dependencies=[Depends(_keyed)], responses={"default": {"mode
 @_router.get("/v1/models", summary="The model that is served")
 async def models(request: Request) -> Response:
     return Json({"object": "list", "data": [_served(request).card]})
+
+
+@_router.get("/v1/models/{name:path}", summary="The same, by its name")
+async def model(name: str, request: Request) -> Response:
+    served = _served(request)
+    served.check_name(name)
+    return Json(served.card)
 
 
 @_router.post("/v1/chat/completions", summary="A reply, streamed or whole, steered where `mnemon` says how")

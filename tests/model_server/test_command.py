@@ -17,6 +17,7 @@ from mnemon.cli import main
 from mnemon.errors import EndpointError, UsageError
 from mnemon.profiles import Persona
 from mnemon.testing import ScriptedChatModel
+from tests.agent import tiny_llama
 from tests.agent.endpoint_server import serving as endpoint
 
 TALK = [
@@ -61,6 +62,19 @@ def test_it_ends_with_whoever_started_it(folder):
         process.stdin.close()
         process.stdin = None
         assert process.wait(timeout=30) == 0
+
+
+def test_one_that_is_killed_in_the_middle_of_a_reply_is_an_endpoint_error(tmp_path):
+    folder = tiny_llama.write_folder(tmp_path / "tiny", context=4_096)
+    with started("--model", str(folder)) as (process, ready):
+        model = open_model(ready["url"])
+        stream = model.stream(TALK, ReplyOptions(max_tokens=3_500))
+        next(stream)
+        process.kill()
+        with pytest.raises(EndpointError, match="cannot be reached"):
+            _ = stream.reply
+        with pytest.raises(EndpointError, match="cannot be reached"):
+            model.reply(TALK)
 
 
 def test_beyond_loopback_it_wants_a_key(capsys):

@@ -28,6 +28,7 @@ def test_the_official_client_is_answered(url, folder):
     here = LocalChatModel.open(folder, device="cpu", dtype="float32").reply(TALK, ReplyOptions(max_tokens=8))
     with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
         assert [one.owned_by for one in client.models.list()] == ["mnemon"]
+        assert client.models.retrieve("tiny@fp32").id == client.models.retrieve("default").id == "tiny@fp32"
         whole = client.chat.completions.create(model="default", messages=TALK, max_tokens=8)
         stream = client.chat.completions.create(
             model="tiny@fp32",
