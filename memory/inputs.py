@@ -236,7 +236,9 @@ def _shown(value: object) -> str:
 
 
 def without_password(url: str) -> str:
-    """An address as it may be shown."""
-    scheme, _, rest = url.partition("://")
+    """An address as it may be shown; a path is shown as it is."""
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return url
     login, at, place = rest.rpartition("@")
     return f"{scheme}://{login.partition(':')[0]}{':***' if ':' in login else ''}{at}{place}"

@@ -117,6 +117,8 @@ class Memory:
             from mnemon.memory.patterns import PatternExtractor
 
             extractor = PatternExtractor()
+        if embed not in ("at once", "later"):
+            raise UsageError(f'embed is {embed!r}, expected "at once" or "later"')
         store = open_store(url)
         if embed == "later" and not hasattr(store, "jobs"):
             store.close()

@@ -84,6 +84,7 @@ class _Place:
     process: SpawnProcess | None = None
     line: Connection | None = None
     answers: bool = False
+    error: MnemonError | None = None  # why it cannot, if it has said so
     mortality: Mortality = field(default_factory=Mortality)
     again_at: float = 0.0
 
@@ -93,10 +94,17 @@ class _Place:
             while self.line is not None and self.line.poll():
                 yield self.line.recv()
         except (EOFError, OSError):
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        if self.line is not None:
+            self.line.close()
             self.line = None
 
 
 class _Crew:
+    """The workers of one server, from the first start to the last end."""
+
     def __init__(
         self,
         make: MakeApp,
@@ -145,26 +153,25 @@ class _Crew:
             for place in self._places:
                 assert place.process is not None
                 alive = place.process.is_alive()  # asked first: what it has said by then is heard
-                error = self._hear(place)
-                if error is not None:
-                    raise error
+                self._hear(place)
+                if place.error is not None:
+                    raise place.error
                 if not alive and not place.answers:
                     ended = how_it_ended(place.process.exitcode)
                     raise MnemonError(f"Worker {place.number} {ended} before it could answer.")
 
-    def _hear(self, place: _Place) -> MnemonError | None:
-        """Take in what a worker has said; why it cannot answer, if it says so."""
+    def _hear(self, place: _Place) -> None:
+        """Take in what a worker has said."""
         for said in place.heard():
             match said:
                 case MnemonError():
-                    return said
+                    place.error = said
                 case None:
                     assert place.line is not None
                     place.answers = True
                     self._exchange.join(place.number, place.line)
                 case _:
                     self._exchange.take(place.number, said)
-        return None
 
     def _start(self, place: _Place) -> None:
         context = get_context("spawn")  # a fork would carry along locks that threads hold
@@ -175,7 +182,7 @@ class _Crew:
             name=f"mnemon-worker-{place.number}",
             daemon=True,
         )
-        place.answers = False
+        place.answers, place.error = False, None
         place.mortality.born()
         with _environment(self._environment()):
             place.process.start()
@@ -193,11 +200,11 @@ class _Crew:
                 self._start(place)
             return
         alive = place.process.is_alive()
-        error = self._hear(place)
+        self._hear(place)
         if alive:
             return
         wait = place.mortality.died()
-        why = "" if error is None else f" {error.message}"
+        why = "" if place.error is None else f" {place.error.message}"
         when = f"in {wait:g} s" if wait else "now"
         self._tell(
             f"Worker {place.number} (process {place.process.pid}) {how_it_ended(place.process.exitcode)}."
@@ -212,6 +219,7 @@ class _Crew:
         mark_process_dead(place.process.pid, path=self._folder)  # type: ignore[no-untyped-call]
         place.process.join()
         place.process.close()
+        place.hang_up()
         place.process = None
 
     def _stop(self) -> bool:

@@ -81,6 +81,7 @@ def serve(
         _check_shared(settings)
 
     from mnemon.cli.serving import Served, application
+    from mnemon.memory.inputs import without_password
 
     served = Served(
         settings=settings,
@@ -90,12 +91,14 @@ def serve(
         origins=tuple(allow_origin or ()),
     )
 
+    shown = without_password(settings.db)
+
     def ready(url: str) -> None:
         if as_json:
-            print_json({"url": url, "db": settings.db, "tokens_required": required, "workers": workers})
+            print_json({"url": url, "db": shown, "tokens_required": required, "workers": workers})
             sys.stdout.flush()
         by = f"{workers} workers · " if workers > 1 else ""
-        note(f"mnemon answers on {url} · {by}{settings.db} · Ctrl-C stops it")
+        note(f"mnemon answers on {url} · {by}{shown} · Ctrl-C stops it")
 
     if workers == 1:
         from mnemon.agent.server import serve as serve_app

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mnemon.errors import UsageError
 from mnemon.memory import Memory, Person
-from mnemon.memory.inputs import MAX_TEXT
+from mnemon.memory.inputs import MAX_TEXT, without_password
 from mnemon.testing import HashEmbedder
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=60)  # all of unicode, lone surrogates included
@@ -155,3 +155,16 @@ class TestKept:
                 assert not others & {quote.episode_id for fact in person.facts() for quote in fact.quotes}
                 for one in others:
                     assert not person.would_forget(one)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://ana:secret@db.example/mnemon", "postgresql://ana:***@db.example/mnemon"),
+        ("postgresql://ana@db.example/mnemon", "postgresql://ana@db.example/mnemon"),
+        ("/home/ana/people.db", "/home/ana/people.db"),
+        ("me@home:people.db", "me@home:people.db"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(address: str, shown: str) -> None:
+    assert without_password(address) == shown
