@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "mnemon_vectors"
 LONGEST_IN_A_GRAPH = 2000  # dimensions; longer vectors are compared one by one
+BUILT_AT_ONCE = 2000  # vectors into an empty table: the graph is made after them, in memory
 SEARCH_BREADTH = 200  # as for Chroma and FAISS: recall before speed
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,50}")
 
@@ -40,6 +41,7 @@ class PgVectorIndex:
             )
         self.dimension = dimension
         self._table = f"{SCHEMA}.{collection}"
+        self._graph = f"{collection}_near"
         self._lock = threading.RLock()
         self._psycopg, self._register = _driver()
         try:
@@ -56,10 +58,6 @@ class PgVectorIndex:
             raise
 
     def _open(self, collection: str) -> None:
-        graph = (
-            f"CREATE INDEX IF NOT EXISTS {collection}_near ON {self._table} "
-            "USING hnsw (embedding vector_ip_ops) WITH (ef_construction = 200)"
-        )
         with self._working() as run:
             run.execute("CREATE EXTENSION IF NOT EXISTS vector")
             run.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}".encode())
@@ -67,8 +65,7 @@ class PgVectorIndex:
                 f"CREATE TABLE IF NOT EXISTS {self._table} "
                 f'(id TEXT COLLATE "C" PRIMARY KEY, embedding vector({self.dimension}) NOT NULL)'.encode()
             )
-            if self.dimension <= LONGEST_IN_A_GRAPH:
-                run.execute(graph.encode())
+            self._connect_all(run)
             held = run.execute(
                 "SELECT atttypmod FROM pg_attribute WHERE attrelid = %s::regclass AND attname = 'embedding'",
                 [self._table],
@@ -97,10 +94,33 @@ class PgVectorIndex:
                 copy.set_types(["text", "vector"])
                 for id_, at in last.items():
                     copy.write_row((id_, units[at]))
+            at_once = len(last) >= BUILT_AT_ONCE and self._is_empty(run)
+            if at_once:
+                run.execute(f"DROP INDEX IF EXISTS {SCHEMA}.{self._graph}".encode())
             run.execute(
                 f"INSERT INTO {self._table} SELECT * FROM given "
                 "ON CONFLICT (id) DO UPDATE SET embedding = excluded.embedding".encode()
             )
+            if at_once:
+                megabytes = 64 + 8 * len(last) * self.dimension // 2**20
+                run.execute(f"SET LOCAL maintenance_work_mem = '{min(megabytes, 2000)}MB'".encode())
+                self._connect_all(run)
+
+    def _connect_all(self, run: "psycopg.Connection[Any]") -> None:
+        if self.dimension <= LONGEST_IN_A_GRAPH:
+            run.execute(
+                f"CREATE INDEX IF NOT EXISTS {self._graph} ON {self._table} "
+                "USING hnsw (embedding vector_ip_ops) WITH (ef_construction = 200)".encode()
+            )
+
+    def _is_empty(self, run: "psycopg.Connection[Any]") -> bool:
+        return run.execute(f"SELECT 1 FROM {self._table} LIMIT 1".encode()).fetchone() is None
+
+    def bytes(self) -> int:
+        """On the server's disk, the graph included."""
+        with self._working() as run:
+            found = run.execute("SELECT pg_total_relation_size(%s::regclass)", [self._table]).fetchone()
+        return 0 if found is None else int(found[0])
 
     def remove(self, ids: Collection[str]) -> None:
         with self._working() as run:
