@@ -132,12 +132,14 @@ def _answer_lines(screen: Screen) -> None:
 
 
 def _converse(screen: Screen, settings: "Settings") -> None:
+    from mnemon.memory.inputs import without_password
+
     assistant = screen.assistant
     said = assistant.person.timeline(limit=EARLIER, newest_first=True)
     lines = TypedLines([turn.text for turn in reversed(said) if turn.role == "user"])
     screen.agree = lines.agree
     known = len(assistant.person.facts())
-    note(f"{assistant.model.name} · memory of {settings.user} in {settings.db}")
+    note(f"{assistant.model.name} · memory of {settings.user} in {without_password(settings.db)}")
     note(f"{known} {'fact' if known == 1 else 'facts'} known · /help lists the commands")
     screen.take_up()
     while True:
