@@ -15,7 +15,7 @@ from itertools import islice
 from mnemon.errors import DataError
 from mnemon.memory.codec import to_plain
 from mnemon.memory.records import Record, Reference, reference
-from mnemon.memory.seams import KeepVectors, MemoryStore, Put, Select, TotalsOf, VectorsOf
+from mnemon.memory.seams import DropVectors, KeepVectors, MemoryStore, Put, Select, TotalsOf, VectorsOf
 from mnemon.memory.transfer import FILES
 
 AT_ONCE = 500  # records in one transaction
@@ -119,7 +119,18 @@ def _move_vectors(source: MemoryStore, target: MemoryStore, user: str) -> int:
             keep = KeepVectors(model, [hashes[place] for place in some], vectors[some])
             target.apply(user, [keep], action="embed", at=datetime.now(UTC))
             copied += len(some)
+        if copied:
+            _only_once(target, user, model)
     return copied
+
+
+def _only_once(store: MemoryStore, user: str, model: str) -> None:
+    """Another run may have copied the same at the same time."""
+    hashes, vectors = store.read(user, VectorsOf(model))
+    first = list({name: place for place, name in reversed(list(enumerate(hashes)))}.values())
+    if len(first) < len(hashes):
+        keep = KeepVectors(model, [hashes[place] for place in first], vectors[first])
+        store.apply(user, [DropVectors(model), keep], action="embed", at=datetime.now(UTC))
 
 
 def digest_of(records: dict[Reference, Record]) -> str:

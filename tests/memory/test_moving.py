@@ -1,6 +1,7 @@
 """Moving people between stores: all of it, once, whichever way, and never over something else."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from mnemon.cli.app import run
 from mnemon.errors import DataError
 from mnemon.memory import Memory, Person
 from mnemon.memory.moving import digest_of
-from mnemon.memory.seams import Operation, Put
+from mnemon.memory.seams import KeepVectors, Operation, Put, TotalsOf, VectorsOf
 from mnemon.testing import HashEmbedder
 from tests import postgres
 
@@ -69,6 +70,16 @@ def test_cut_off_it_goes_on(old: Memory, new: Memory) -> None:
     ana, bob = old.move_to(new)
     assert (ana.written, bob.written) == (ana.records - 1, bob.records)
     assert held(new.for_user("ana")) == held(old.for_user("ana"))
+
+
+def test_two_runs_at_once_leave_each_embedding_once(old: Memory, new: Memory) -> None:
+    (model,) = old.store.read("ana", TotalsOf()).vectors
+    hashes, vectors = old.store.read("ana", VectorsOf(model))
+    for _ in range(2):  # what each of two runs writes of what neither found
+        some = KeepVectors(model, hashes[:2], vectors[:2])
+        new.store.apply("ana", [some], action="embed", at=datetime.now(UTC))
+    old.move_to(new)
+    assert sorted(new.store.read("ana", VectorsOf(model)).hashes) == sorted(hashes)
 
 
 def test_only_who_is_named(old: Memory, new: Memory) -> None:
