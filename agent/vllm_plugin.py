@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
-from vllm.v1.sample.logits_processor import LogitsProcessor, MoveDirectionality
 
 from mnemon.agent.codec import Codec
 from mnemon.agent.vllm_argument import asked_of
@@ -17,6 +16,11 @@ from mnemon.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
+
+try:
+    from vllm.v1.sample.logits_processor import LogitsProcessor
+except ImportError:  # nobody but vLLM loads the class, but the module can be looked at anywhere
+    LogitsProcessor = object
 
 
 class RulesProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not there when this is checked
@@ -43,7 +47,7 @@ class RulesProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not ther
         for place, params, _, written in batch_update.added:
             self._rows.put(place, asked_of(params.extra_args), written)
         for source, target, direction in batch_update.moved:
-            self._rows.move(source, target, swap=direction == MoveDirectionality.SWAP)
+            self._rows.move(source, target, swap=direction.name == "SWAP")
 
     def apply(self, logits: Tensor) -> Tensor:
         return self._rows.apply(logits) if len(self._rows) else logits

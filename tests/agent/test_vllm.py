@@ -156,6 +156,7 @@ def test_a_reply_that_was_put_aside_goes_on_with_what_it_had_written(model, proc
 
 
 def test_vllm_is_told_what_it_asks_for(processor):
+    assert isinstance(processor, vllm_double.LogitsProcessor)  # what is not one, vLLM refuses
     assert processor.is_argmax_invariant() is False
     assert processor.needs_output_token_ids() is True
     processor.update_state(None)
