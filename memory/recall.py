@@ -90,37 +90,46 @@ def _records(store: MemoryStore, user: str, ranked: Sequence[Ranked]) -> dict[st
 
 
 class Conversation(NamedTuple):
-    """A session that was found: its turns, and its summary where there is one."""
+    """What is shown of a session that was found."""
 
-    turns: Sequence[Episode]
+    first: Episode
+    best: Episode  # the turn in it that matched best
     summary: str
 
 
 def _conversations(store: MemoryStore, user: str, ranked: Sequence[Ranked]) -> dict[str, Conversation]:
-    wanted = [place.id for place in ranked if place.unit == "session"]
+    wanted = {place.id: place.why for place in ranked if place.unit == "session"}
     if not wanted:
         return {}
-    stored = store.read(user, Select(kind="session", keys=wanted))
+    stored = store.read(user, Select(kind="session", keys=list(wanted)))
     summaries = {one.id: one.summary for one in stored if isinstance(one, Session)}
+    named = {str(why[turn]) for why in wanted.values() for turn in ("first_turn", "best_turn") if turn in why}
+    turns = _episodes(store.read(user, Select(kind="episode", keys=list(named)))) if named else {}
     found: dict[str, Conversation] = {}
-    for name in wanted:
-        turns = store.read(user, Select(kind="episode", session=name))
-        said = [one for one in turns if isinstance(one, Episode)]
-        if said:
-            found[name] = Conversation(said, summaries.get(name, ""))
+    for name, why in wanted.items():
+        first, best = (turns.get(str(why.get(turn))) for turn in ("first_turn", "best_turn"))
+        if first is None:  # gone since, or not named
+            first = next(
+                iter(_episodes(store.read(user, Select(kind="episode", session=name))).values()), None
+            )
+        if first is not None:
+            found[name] = Conversation(first, best or first, summaries.get(name, ""))
     return found
+
+
+def _episodes(records: Sequence[Record]) -> dict[str, Episode]:
+    return {one.id: one for one in records if isinstance(one, Episode)}
 
 
 def _conversation(found: Conversation, place: Ranked, note: str) -> Hit:
     """What is shown of a session is its summary, or the turn in it that matched best."""
-    best = next((turn for turn in found.turns if turn.id == place.why.get("best_turn")), found.turns[0])
     return Hit(
         id=place.id,
-        text=found.summary or best.text,
-        time=found.turns[0].time,
+        text=found.summary or found.best.text,
+        time=found.first.time,
         session=place.id,
-        speaker="" if found.summary else best.speaker or best.role,
-        role=None if found.summary else best.role,
+        speaker="" if found.summary else found.best.speaker or found.best.role,
+        role=None if found.summary else found.best.role,
         score=place.score,
         unit="session",
         source="session",

@@ -362,6 +362,8 @@ class HistoryRetriever:
         for row in best(scores, np.arange(scores.size), query.k).tolist():
             session = int(pool.sessions[row])
             why: dict[str, float | str] = {"score": float(scores[row])}
+            if line := self._rows.session_rows[session]:
+                why["first_turn"] = self._rows.id_at(line[0])
             theirs = np.flatnonzero(seen.columns.session[seen.rows] == session)
             if theirs.size:
                 top = theirs[np.argmax(seen.opinion["score"][theirs])]

@@ -10,6 +10,8 @@ import pytest
 
 from mnemon.errors import UsageError
 from mnemon.memory import Memory, Person
+from mnemon.memory.recall import hits
+from mnemon.retrievers import Ranked
 from mnemon.testing import FrozenClock, HashEmbedder
 
 
@@ -151,6 +153,10 @@ class TestRecall:
         assert best.why["best_turn"] in {turn.id for turn in ana.timeline(session="dog")}
         assert isinstance(best.why["turn_best"], float)
         assert other.id == "work"
+        # A retriever that names no turns, and one whose turns have gone, show the conversation's beginning.
+        for why in ({}, {"first_turn": "gone", "best_turn": "gone"}):
+            (shown,) = hits(ana._store, "ana", [Ranked("dog", 1.0, "session", why)], note="")
+            assert (shown.text, shown.time) == (best.text, best.time)
         clock.advance(days=1)
         ana.consolidate()
         (best, *_) = ana.recall("What is my beagle called?", units={"session"})
