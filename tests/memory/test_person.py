@@ -155,7 +155,9 @@ class TestRecall:
         assert other.id == "work"
         # A retriever that names no turns, and one whose turns have gone, show the conversation's beginning.
         for why in ({}, {"first_turn": "gone", "best_turn": "gone"}):
-            (shown,) = hits(ana._store, "ana", [Ranked("dog", 1.0, "session", why)], note="")
+            (shown,) = hits(
+                ana._store, "ana", [Ranked(id="dog", score=1.0, unit="session", why=why)], note=""
+            )
             assert (shown.text, shown.time) == (best.text, best.time)
         clock.advance(days=1)
         ana.consolidate()
