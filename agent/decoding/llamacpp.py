@@ -71,10 +71,10 @@ def library() -> _Library:
 def tokens_at_once() -> int:
     """How many tokens may go through the network together: all of a decode, or one after the other.
 
-    A build for AMX lays weights out in an order of its own. Products of one token then take half the time;
-    those of several use tiles, and as GCC 12 compiles them (the 13 here and older ones, too) the tiles'
-    configuration is left out as a dead store, which ends the process at the first prompt. Products of
-    one token use no tiles. Read so, a prompt takes as long as on weights in the usual order.
+    A build for AMX lays weights out in an order of its own. Products of one token then take half the time and
+    use no tiles. Those of several tokens do, and GCC 12 leaves most of the tiles' configuration out as dead
+    stores (its `_tile_loadconfig` names the first eight bytes as read), which ends the process at the first
+    prompt. Read one by one, a prompt takes about as long as it does on weights in the file's order.
     """
     return 1 if b"AMX_INT8 = 1" in library().c.llama_print_system_info() else BATCH
 
