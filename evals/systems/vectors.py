@@ -105,9 +105,12 @@ class LangGraphStore:
     def __init__(self, embedder: Embedder) -> None:
         from langgraph.store.memory import InMemoryStore
 
+        self._asking = False
+
         # Its protocol asks for lists of floats and does not say whether a text is a query.
         def embed(texts: Sequence[str]) -> list[list[float]]:
-            return [[float(x) for x in vector] for vector in embedder.embed_texts(list(texts))]
+            vectors = (embedder.embed_queries if self._asking else embedder.embed_texts)(list(texts))
+            return [[float(x) for x in vector] for vector in vectors]
 
         self._store = InMemoryStore(index={"dims": embedder.dimension, "embed": embed, "fields": ["text"]})
 
@@ -122,7 +125,9 @@ class LangGraphStore:
             waiting = [(name, text) for name, text in waiting if once[text] != name]
 
     def search(self, text: str, k: int) -> list[tuple[str, float]]:
+        self._asking = True
         found = self._store.search(self.NAMESPACE, query=text, limit=k)
+        self._asking = False
         return [(item.key, float(item.score or 0.0)) for item in found]
 
 

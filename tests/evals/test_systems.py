@@ -211,6 +211,24 @@ def test_the_embedder_is_opened_once_and_caches_texts_but_never_queries():
     assert (Counting.texts, Counting.queries) == (2, 3)
 
 
+@pytest.mark.parametrize("name", ["dense", "rrf", "langgraph", "chroma", "mem0"])
+def test_a_question_is_embedded_as_one_each_time_because_it_is_timed(name):
+    asked = []
+
+    class Noting(HashEmbedder):
+        def embed_queries(self, texts):
+            asked.extend(texts)
+            return super().embed_queries(texts)
+
+    system = open_system(name, Equipment(embedder=Noting))
+    system.begin("ana", units={"turn"})
+    system.ingest([Session(id="s1", turns=(turn("t0", "a cello lesson"), turn("t1", "a bread oven")))])
+    for _ in range(2):
+        assert system.recall(Question(text="the cello"), k=1)[0].id == "t0"
+    assert asked == ["the cello", "the cello"]
+    system.close()
+
+
 def test_the_langgraph_store_takes_a_text_that_was_said_twice():
     system = open_system("langgraph", Equipment(embedder=HashEmbedder))
     system.begin("ana", units={"turn"})
