@@ -47,7 +47,8 @@ def guess_tokens(text: str) -> int:
 class ModelReader:
     """Reads with a chat model, greedily. `context_tokens` bounds the turns it is shown.
 
-    With `grounded`, a prompt that holds history is answered by the contrast with the prompt without it.
+    With `grounded`, a prompt that holds history is answered by the contrast with the prompt without the turn
+    that ranks first, as the assistant does; where nothing is ranked, without any.
     """
 
     model: Replies
@@ -71,9 +72,11 @@ class ModelReader:
     def answer(self, question: Question, context: Context) -> Answer:
         bound = self.max_tokens or question.max_tokens
         options = ReplyOptions(max_tokens=bound)
-        messages, alone = self.messages(question, context), self.messages(question, Context(()))
-        if self.grounded is not None and messages != alone:
-            reply = self.grounded(messages, alone, options)
+        kept = fit(context, self.context_tokens, self.count)
+        messages = _laid_out(question, kept)
+        if self.grounded is not None and kept:
+            others = [turn for turn in kept if context.ranking and turn.id != context.ranking[0]]
+            reply = self.grounded(messages, _laid_out(question, others), options)
         else:
             reply = self.model.reply(messages, options)
         usage = reply.usage
@@ -99,11 +102,14 @@ class ModelReader:
         ]
 
     def messages(self, question: Question, context: Context) -> list[dict[str, str]]:
-        kept = fit(context, self.context_tokens, self.count)
-        date = f"Today is {question.time_text}.\n" if question.time_text else ""
-        values = {"date": date, "question": question.text, "instructions": question.instructions}
-        user = prompt("reader", context=lay_out(kept), **values) if kept else prompt("reader_alone", **values)
-        return [{"role": "user", "content": user}]
+        return _laid_out(question, fit(context, self.context_tokens, self.count))
+
+
+def _laid_out(question: Question, turns: Sequence[Turn]) -> list[dict[str, str]]:
+    date = f"Today is {question.time_text}.\n" if question.time_text else ""
+    values = {"date": date, "question": question.text, "instructions": question.instructions}
+    user = prompt("reader", context=lay_out(turns), **values) if turns else prompt("reader_alone", **values)
+    return [{"role": "user", "content": user}]
 
 
 def fit(context: Context, budget: int, count: Callable[[str], int]) -> list[Turn]:

@@ -86,6 +86,26 @@ def test_without_history_the_prompt_claims_none():
     assert [m["content"] for m in model.calls[0].messages] == ["Question: What floats?\n"]
 
 
+@pytest.mark.parametrize(
+    ("ranking", "left"), [(("t2", "t0", "t1"), "t0 t1"), (("t0", "t2", "t1"), "t1 t2"), ((), "")]
+)
+def test_grounding_contrasts_with_all_turns_but_the_first_ranked(ranking, left):
+    seen = []
+
+    def grounded(messages, against, options):
+        seen.extend([messages, against])
+        return model.reply(messages, options)
+
+    model = ScriptedChatModel(["A boat.", "A boat."])
+    reader = ModelReader(model=model, context_tokens=100, count=words, grounded=grounded)
+    question = Question(text="What floats?")
+    reader.answer(question, Context(TURNS, ranking))
+    rest = Context(tuple(t for t in TURNS if t.id in left.split()))
+    assert seen == [reader.messages(question, Context(TURNS)), reader.messages(question, rest)]
+    reader.answer(question, Context(()))
+    assert len(seen) == 2  # without history there is nothing to contrast
+
+
 def test_likelihoods_are_per_token_and_asked_only_of_models_that_have_them():
     class Likely:
         def log_likelihood(self, messages, continuations):
