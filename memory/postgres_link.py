@@ -37,8 +37,8 @@ STATEMENT_SECONDS = 60  # the server ends what takes longer, waiting for another
 SILENCE_SECONDS = 65  # so this long without an answer means that none will come
 RETRY_SECONDS = 30  # from the first failure on: time for a server to restart
 POOL_SIZE = 8
-# The pool's own words about lost connections: for whoever configures logging, not for the screen.
-logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
+# The driver's own words about lost connections: for whoever configures logging, not for the screen.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 _MIGRATION_LOCK = 0x6D6E656D  # "mnem"
 
 _NAME_PERSON = "SELECT set_config('mnemon.user', %s, true)"
