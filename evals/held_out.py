@@ -17,10 +17,8 @@ from mnemon.evals.seams import Case, Interval
 from mnemon.evals.stats import mean_interval
 from mnemon.retrievers import Document, Embedder, HistoryRetriever, Query
 from mnemon.retrievers.head import Comparison, Head
-from mnemon.retrievers.learning import Question, Recipe, Trunk, train_trunk
+from mnemon.retrievers.learning import Question, Trunk, adapt
 
-# Of one benchmark, whose histories are alike: fitted closer than what must serve histories of any kind.
-ALIKE = Recipe(hidden=64, epochs=12, decay=0.3, unseen=0.2, networks=3, by_words=0.0)
 SPLITS = 20  # orders in which a person's questions are asked
 
 
@@ -90,19 +88,19 @@ def _documents(case: Case, seen: int) -> list[Document]:
 
 def held_out(
     asked: Sequence[Asked],
+    trunk: Trunk,
     *,
     k: int = 10,
-    recipe: Recipe = ALIKE,
     advance: Callable[[int, int], None] | None = None,
 ) -> HeldOut:
-    """Recall at k of each conversation by a ranker that learnt from the others."""
+    """Recall at k of each conversation by this trunk, adapted to the others."""
     clusters = sorted({one.cluster for one in asked})
     shares: list[float] = []
     names: list[str] = []
     for number, cluster in enumerate(clusters):
-        trunk = train_trunk([one.question for one in asked if one.cluster != cluster], recipe)
+        learnt = adapt(trunk, [one.question for one in asked if one.cluster != cluster])
         theirs = [one.question for one in asked if one.cluster == cluster]
-        shares += [_share(question, trunk, k) for question in theirs]
+        shares += [_share(question, learnt, k) for question in theirs]
         names += [cluster] * len(theirs)
         if advance is not None:
             advance(number + 1, len(clusters))

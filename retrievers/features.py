@@ -35,7 +35,6 @@ FEATURES = (
     "rarest", "pairs",  # the rarest query term is here; adjacent query terms occur together
     "dense_turn", "dense_near", "dense_session",  # cosine of the best piece, z over the history
     "dense_whole", "dense_first",  # of the mean of all pieces, of the first piece
-    "dense_core",  # to what the question is about, without its frame
     "cosine", "cosine_before", "cosine_after", "cosine_whole",  # plain cosines
     "speaker", "speaker_other", "speaker_before",  # said by whom the question is about
     "own", "own_other",  # said by the user, by the assistant
@@ -58,7 +57,6 @@ class Asked:
     terms: dict[str, int]  # stems without speakers' names → count
     order: Sequence[str]  # the same stems in order
     vector: NDArray[np.float32] | None
-    core: NDArray[np.float32] | None  # of what it is about, without its frame
     mentions: Mentions
     kinds: Mark
     names: frozenset[str]
@@ -111,14 +109,6 @@ class Lanes:
 def scales(columns: Columns, lexical: dict[str, Floats], cosines: Cosines | None) -> dict[str, Scale]:
     lanes = lexical if cosines is None else lexical | cosines._asdict()
     return {name: scale(values, columns.alive) for name, values in lanes.items()}
-
-
-@dataclass(frozen=True)
-class Meanings:
-    """What whole turns are about, by the mean of their pieces."""
-
-    core: Floats  # (pool,) likeness to what the question is about
-    fresh: Floats  # (pool,) how unlike the two turns before
 
 
 def damping(lengths: Floats, mean: float) -> Floats:
@@ -194,9 +184,10 @@ def rough(lanes: Lanes) -> Floats:
 
 
 def describe(
-    rows: Rows, columns: Columns, asked: Asked, lanes: Lanes, pool: Ints, meanings: Meanings | None = None
+    rows: Rows, columns: Columns, asked: Asked, lanes: Lanes, pool: Ints, fresh: Floats | None = None
 ) -> NDArray[np.float32]:
-    """The feature matrix of the pool. (pool,) → (pool, features)"""
+    """The feature matrix of the pool. `fresh` is how unlike the two turns before each is.
+    (pool,) → (pool, features)"""
     matrix = np.zeros((pool.size, len(FEATURES)), np.float32)
 
     def put(name: str, values: NDArray[np.generic]) -> None:
@@ -205,9 +196,8 @@ def describe(
     _put_lexical(put, rows, columns, asked, lanes, pool)
     if lanes.cosines is not None:
         _put_dense(put, columns, lanes, lanes.cosines, pool)
-    if meanings is not None:
-        put("dense_core", standard(meanings.core, np.ones(pool.size, np.bool_)))
-        put("fresh", meanings.fresh)
+    if fresh is not None:
+        put("fresh", fresh)
     _put_turns(put, rows, columns, asked, pool)
     _put_times(put, columns, asked, pool)
     return matrix

@@ -24,7 +24,6 @@ from mnemon.retrievers.features import (
     FEATURES,
     Asked,
     Lanes,
-    Meanings,
     describe,
     lexical_lanes,
     rough,
@@ -202,16 +201,16 @@ class HistoryRetriever:
         pool = best(rough(lanes), np.flatnonzero(lanes.eligible), self.pool)
         extra = [row for id_ in also if (row := self._rows.row_of.get(id_)) is not None]
         pool = np.union1d(pool, np.array(extra, np.int64))
-        features = describe(self._rows, columns, asked, lanes, pool, self._meanings(columns, asked, pool))
+        fresh = None if asked.vector is None else self._fresh(columns, pool)
+        features = describe(self._rows, columns, asked, lanes, pool, fresh)
         return _Seen(columns, asked, lanes, pool, features, self._judge(features), in_time)
 
-    def _meanings(self, columns: Columns, asked: Asked, pool: Ints) -> Meanings | None:
-        if asked.core is None:
-            return None
+    def _fresh(self, columns: Columns, pool: Ints) -> Floats:
+        """How unlike the two turns before it each row is, by the mean of its pieces."""
         vectors = self._vectors.wholes(pool)
         before = [self._vectors.wholes(columns.links[step][pool]) for step in (-1, -2)]
         told = np.maximum(*(np.einsum("pd,pd->p", vectors, earlier) for earlier in before))
-        return Meanings((vectors @ asked.core).astype(np.float64), 1.0 - told.astype(np.float64))
+        return 1.0 - np.asarray(told, np.float64)
 
     def _judge(self, features: NDArray[np.float32]) -> dict[str, Floats]:
         """The score of each row, and what it is made of."""
@@ -279,19 +278,15 @@ class HistoryRetriever:
     def _ask(self, query: Query) -> Asked:
         said = mentions(query.text, [name for name in self._rows.speakers if name])
         name_terms = {term for word in said.words for term in self._tokenize(word)}
-        about = subject(query.text)
-        order = self._tokenize(about) or self._tokenize(query.text)
+        order = self._tokenize(subject(query.text)) or self._tokenize(query.text)
         content = [term for term in order if term not in name_terms] or order
-        vector = core = None
+        vector = None
         if self.embedder is not None and self._vectors.size:
-            texts = [query.text] if about == query.text else [query.text, about]
-            found = np.asarray(self.embedder.embed_queries(texts), np.float32)
-            vector, core = found[0], found[-1]
+            vector = np.asarray(self.embedder.embed_queries([query.text]), np.float32)[0]
         return Asked(
             terms=dict(Counter(content)),
             order=content,
             vector=vector,
-            core=core,
             mentions=said,
             kinds=kinds_asked(query.text),
             names=names(query.text) - said.words,

@@ -1,7 +1,8 @@
 """Ranking whole sessions: what their turns scored, what they are about, and what came after them.
 
-A session is worth reading again when its turns match, when it is recent, and when no later session about
-the same thing has taken its place. Knows no text; works on the lanes' arrays.
+A session is worth reading again when its turns match, when it is recent, when no later session about the
+same thing has taken its place, and when it belongs to what the best matches belong to. Knows no text; works
+on the lanes' arrays.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ SESSION_FEATURES = (
     "dense_best", "dense_top", "dense_mean", "dense_open", "dense_close",  # cosines: its turns, its mean
     "newest", "recent_rank", "recent_days", "age_log",  # how long ago, in sessions and in days
     "replaced", "replaced_by_better", "thread", "thread_last", "size",  # later sessions about the same thing
+    "linked", "linked_since", "begun_before", "taken_up_since",  # its place among what the question is about
 )  # fmt: skip
 CANDIDATES = 200  # sessions that are described
 ALIKE = 0.55  # cosine of two sessions' means from which they count as about the same thing
@@ -64,6 +66,7 @@ def describe_sessions(
     if lanes.cosines is not None and means is not None and vector is not None:
         table.update(_meanings(columns, lanes.cosines.best, aggregate, means[present] @ vector))
         table.update(_threads(table, means[present]))
+        table.update(_links(table, means[present]))
     matrix = np.zeros((present.size, len(SESSION_FEATURES)), np.float32)
     for place, name in enumerate(SESSION_FEATURES):
         if name in table:
@@ -147,4 +150,29 @@ def _threads(table: dict[str, Floats], means: NDArray[np.float32]) -> dict[str, 
         "replaced_by_better": better.max(1, initial=0.0),
         "thread": support,
         "thread_last": (later.max(1, initial=0.0) < 0.2) * np.clip(matching, 0.0, None),
+    }
+
+
+def _links(table: dict[str, Floats], means: NDArray[np.float32]) -> dict[str, Floats]:
+    """Who goes on with a matter seldom says its name: what goes along with the best matches, and when.
+
+    Sessions are alike here by what sets them apart from this person's others: what all have in common is
+    taken off, so that no threshold is needed.
+    """
+    apart = (means - means.mean(0)).astype(np.float64)
+    apart /= np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-9)
+    alike = np.clip(apart @ apart.T, 0.0, None)  # (s, s)
+    np.fill_diagonal(alike, 0.0)
+    age = table["age_log"]
+    later = age[None, :] < age[:, None]  # [i, j]: j is later than i
+    matching = (table["dense_mean"] + table["lex"] + table["turn_best"]) / 3
+    share = np.exp(2.0 * (matching - matching.max()))
+    share /= share.sum()
+    linked = alike @ share
+    part = linked + share
+    return {
+        "linked": _z(linked),
+        "linked_since": np.log1p(later @ part / part.max()),
+        "begun_before": np.log1p((alike * later.T).sum(1)),
+        "taken_up_since": np.log1p((alike * later).sum(1)),
     }

@@ -4,7 +4,7 @@ differ.
 Stage 1: one small network over all questions, by listwise softmax over each question's pool. Stage 2: for
 each history the best weights near the shared ones; the main directions of those differences, and a little of
 each feature by itself, become the basis U, scaled so that a person's coordinates have unit variance: the
-Gaussian prior of `head.Head`. Needs torch.
+Gaussian prior of `head.Head`. Needs torch. The ranker of sessions has one weight a feature and does not.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,11 +26,13 @@ from mnemon.retrievers.threads import one_thread
 from mnemon.retrievers.trunk import CLIP, Array, Trunk
 
 RIVALS, OTHERS = 80, 40  # rows of a pool that are trained on, besides the evidence
-MADE_UP = 0.5  # weight of a made-up wish beside a query that was really asked, for the ranker of sessions
+MADE_UP = 0.2  # weight of a made-up wish beside a query that was really asked, for the ranker of sessions
+SPREAD = 0.1  # prior variance of weights that are moved to suit few questions, many of them alike
 # A person's weights vary along the directions learnt, less than the histories trained on did, and a little in
 # every feature: nobody's ways are quite those of the people trained on.
 LEARNT, OWN = 0.5, 0.1
 LIVELY = 0.02  # a feature that varies less than this in training is switched off
+NEWTON, SETTLED = 12, 1e-3  # steps at most; a step that moves no weight by more ends them
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,6 @@ class Recipe:
     by_words: float = 0.25  # share of the questions seen a second time without the dense lanes
     spread: float = 0.05  # prior variance of a history's weights around the shared ones
     seed: int = 0
-
-
-# Few questions, many of them alike: a small network, held back.
-SESSION_RECIPE = Recipe(hidden=16, epochs=30, decay=0.1, dropout=0.2, networks=2, by_words=0.0)
 
 
 class Indexed(NamedTuple):
@@ -119,17 +117,10 @@ def _query(example: Example) -> Query:
     return Query(text=example.text, time=example.time, before=example.before)
 
 
-def train_trunk(
-    data: Sequence[Question],
-    recipe: Recipe | None = None,
-    *,
-    features: tuple[str, ...] = FEATURES,
-    card: dict[str, object] | None = None,
-) -> Trunk:
+def train_trunk(data: Sequence[Question], recipe: Recipe | None = None) -> Trunk:
     """A trunk for these questions."""
-    recipe = recipe or Recipe()
     with one_thread(), _torch_in_one_thread():  # sums taken by several threads differ from run to run
-        return _trained(data, recipe, features, card or {})
+        return _trained(data, recipe or Recipe())
 
 
 @contextmanager
@@ -144,26 +135,49 @@ def _torch_in_one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _trained(
-    data: Sequence[Question], recipe: Recipe, features: tuple[str, ...], card: dict[str, object]
-) -> Trunk:
-    everything = np.concatenate([question.features for question in data])
-    mean, deviation = everything.mean(0), everything.std(0)
-    scale = np.where(deviation < LIVELY, 0.0, 1.0 / np.maximum(deviation, LIVELY)).astype(np.float32)
+def _trained(data: Sequence[Question], recipe: Recipe) -> Trunk:
+    mean, scale = _usual(data)
     # The mean of several networks is one network with their hidden units side by side.
-    parts = [_shared(data, mean.astype(np.float32), scale, recipe, seed) for seed in range(recipe.networks)]
+    parts = [_shared(data, mean, scale, recipe, seed) for seed in range(recipe.networks)]
     hidden = np.concatenate([part[0] for part in parts], axis=1)
     bias = np.concatenate([part[1] for part in parts])
     straight = np.mean([part[2][: len(mean)] for part in parts], axis=0)
     weights = np.concatenate([straight, *(part[2][len(mean) :] / recipe.networks for part in parts)])
     size = weights.size
     plain = Trunk(
-        features=features, mean=mean.astype(np.float32), scale=scale,
+        features=FEATURES, mean=mean, scale=scale,
         hidden=hidden, bias=bias, weights=weights,
         basis=np.zeros((size, 0), np.float32),
-        card=card,
     )  # fmt: skip
     return _with_directions(plain, data, recipe)
+
+
+def _usual(data: Sequence[Question]) -> tuple[Array, Array]:
+    """Mean of each feature, and one over its standard deviation."""
+    everything = np.concatenate([question.features for question in data])
+    mean, deviation = everything.mean(0), everything.std(0)
+    scale = np.where(deviation < LIVELY, 0.0, 1.0 / np.maximum(deviation, LIVELY))
+    return mean.astype(np.float32), scale.astype(np.float32)
+
+
+def train_sessions(data: Sequence[Question]) -> Trunk:
+    """A ranker of whole sessions: weights alone, no network."""
+    mean, scale = _usual(data)
+    count = len(SESSION_FEATURES)
+    blank = Trunk(
+        features=SESSION_FEATURES, mean=mean, scale=scale,
+        hidden=np.zeros((count, 0), np.float32), bias=np.zeros(0, np.float32),
+        weights=np.zeros(count, np.float32), basis=np.zeros((count, 0), np.float32),
+    )  # fmt: skip
+    return adapt(blank, data)
+
+
+def adapt(trunk: Trunk, data: Sequence[Question]) -> Trunk:
+    """The trunk with the weights that suit these questions best, under a Gaussian around its own."""
+    order = np.random.default_rng(0)
+    used = [_thinned(question, order) for question in data if question.gold.any()]
+    with one_thread():
+        return replace(trunk, weights=_nearest(trunk, used, SPREAD).astype(np.float32))
 
 
 def _shared(
@@ -232,7 +246,7 @@ def _with_directions(trunk: Trunk, data: Sequence[Question], recipe: Recipe) -> 
         if question.gold.any():
             by_history.setdefault(question.history, []).append(_thinned(question, order))
     differences = np.stack(
-        [_own_weights(trunk, part, recipe) - trunk.weights for part in by_history.values()]
+        [_nearest(trunk, part, recipe.spread) - trunk.weights for part in by_history.values()]
     )
     _, size, directions = np.linalg.svd(differences, full_matrices=False)
     rank = min(recipe.rank, len(size))
@@ -241,22 +255,27 @@ def _with_directions(trunk: Trunk, data: Sequence[Question], recipe: Recipe) -> 
     return replace(trunk, basis=np.concatenate([learnt, own], axis=1).astype(np.float32))
 
 
-def _own_weights(trunk: Trunk, part: Sequence[Question], recipe: Recipe) -> NDArray[np.float64]:
-    """One history's best weights under a Gaussian around the shared ones. Newton on the listwise softmax."""
+def _nearest(trunk: Trunk, part: Sequence[Question], spread: float) -> NDArray[np.float64]:
+    """The best weights for some questions under a Gaussian around the shared ones. Newton on the listwise
+    softmax; a step moves no weight by more than one."""
     pools = [trunk.represent(question.features).astype(np.float64) for question in part]
     weights = trunk.weights.astype(np.float64)
     shared = weights.copy()
-    precision = np.eye(weights.size) / recipe.spread
-    for _ in range(6):
+    precision = np.eye(weights.size) / spread
+    for _ in range(NEWTON):
         gradient, hessian = -precision @ (weights - shared), precision.copy()
         for pool, question in zip(pools, part, strict=True):
             scores = pool @ weights
             chance = np.exp(scores - scores.max())
             chance /= chance.sum()
             average = chance @ pool
-            gradient += question.gold @ pool / question.gold.sum() - average
-            hessian += (pool * chance[:, None]).T @ pool - np.outer(average, average)
-        weights = weights + np.linalg.solve(hessian, gradient)
+            gradient += question.weight * (question.gold @ pool / question.gold.sum() - average)
+            hessian += question.weight * ((pool * chance[:, None]).T @ pool - np.outer(average, average))
+        step = np.linalg.solve(hessian, gradient)
+        most = float(np.abs(step).max())
+        weights = weights + step / max(most, 1.0)
+        if most < SETTLED:
+            break
     found: NDArray[np.float64] = weights
     return found
 
@@ -287,13 +306,13 @@ def train_rankers(
     turns = turn_questions(indexed)
     trunk = _of_turns(turns, recipe)
     whole = session_questions(indexed, trunk)
-    of_sessions = train_trunk(whole, SESSION_RECIPE, features=SESSION_FEATURES)
+    of_sessions = train_sessions(whole)
     card: dict[str, object] = {
         "source": source,
         "questions": {"turns": len(turns), "sessions": len(whole)},
         "histories": len(histories),
         "recipe": asdict(recipe),
-        "session_recipe": asdict(SESSION_RECIPE),
+        "session_recipe": {"spread": SPREAD, "made_up": MADE_UP},
         "held_out": held_out(indexed, turns, recipe),
     }
     return Trained(replace(trunk, card=card), replace(of_sessions, card=card), card)
@@ -321,8 +340,7 @@ def held_out(
         asked, others = _parted(session_questions(indexed, trunk), group)
         asked = [question for question in asked if question.history.endswith("-asked")] or asked
         if asked and others:
-            ranker = train_trunk(others, SESSION_RECIPE, features=SESSION_FEATURES)
-            of_sessions[group] = round(recall(asked, ranker, k=5), 4)
+            of_sessions[group] = round(recall(asked, train_sessions(others), k=5), 4)
     return {"turn_recall_at_10": of_turns, "session_recall_at_5": of_sessions}
 
 

@@ -85,7 +85,7 @@ def held_out(
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Recall of rankers that learnt from the other conversations, and what choices add to the shipped one."""
+    """Recall of the shipped ranker adapted to the other conversations, and what choices add to it."""
     from dataclasses import asdict
 
     from mnemon.errors import UsageError
@@ -99,8 +99,9 @@ def held_out(
         raise UsageError(f"no benchmark is named {task!r}.", hint=f"Benchmarks: {', '.join(TASKS)}.")
     settings = load_settings(embedder=embedder, device=device)
     asked = measure.pools(TASKS[task](Opening(path=data)), _embedder(settings))
-    learnt = measure.held_out(asked, advance=lambda done, of: note(f"left out: {done} of {of}"))
-    head = measure.head_gain(asked, shipped_trunk(), choices=choices)
+    trunk = shipped_trunk()
+    learnt = measure.held_out(asked, trunk, advance=lambda done, of: note(f"left out: {done} of {of}"))
+    head = measure.head_gain(asked, trunk, choices=choices)
     found = {"learnt": asdict(learnt), "head": asdict(head)}
     emit(found, as_json=as_json, human=lambda _: _print_held_out(learnt, head))
 

@@ -11,7 +11,8 @@ from mnemon.evals.held_out import Asked, head_gain, held_out, pools
 from mnemon.evals.locomo import LoCoMo
 from mnemon.retrievers.features import FEATURES
 from mnemon.retrievers.synthetic import histories
-from mnemon.retrievers.train import Question, Recipe, index, train_trunk, turn_questions
+from mnemon.retrievers.train import Question, Recipe, adapt, index, train_trunk, turn_questions
+from mnemon.retrievers.trunk import Trunk
 from mnemon.testing import HashEmbedder
 
 SMALL = Recipe(hidden=4, epochs=20, networks=1, rank=2, decay=0.01, unseen=0.0)
@@ -29,12 +30,13 @@ def test_each_conversation_is_ranked_by_a_ranker_that_never_saw_it(
 ) -> None:
     seen: list[set[str]] = []
 
-    def train(data: list[Question], recipe: Recipe) -> object:
+    def noting(trunk: Trunk, data: list[Question]) -> Trunk:
         seen.append({question.history for question in data})
-        return train_trunk(data, recipe)
+        return adapt(trunk, data)
 
-    monkeypatch.setattr("mnemon.evals.held_out.train_trunk", train)
-    found = held_out(asked, recipe=SMALL)
+    monkeypatch.setattr("mnemon.evals.held_out.adapt", noting)
+    blank = train_trunk([one.question for one in asked], Recipe(hidden=4, epochs=0, networks=1, rank=2))
+    found = held_out(asked, blank)
     names = {one.cluster for one in asked}
     assert [names - part for part in seen] == [{name} for name in sorted(names)]
     assert found.questions == len(asked)
