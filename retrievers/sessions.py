@@ -19,7 +19,7 @@ SESSION_FEATURES = (
     "dense_best", "dense_top", "dense_mean", "dense_open", "dense_close",  # cosines: its turns, its mean
     "newest", "recent_rank", "recent_days", "age_log",  # how long ago, in sessions and in days
     "replaced", "replaced_by_better", "thread", "thread_last", "size",  # later sessions about the same thing
-    "linked", "linked_since", "begun_before", "taken_up_since",  # its place among what the question is about
+    "linked_since", "begun_before", "taken_up_since",  # its place among what the question is about
 )  # fmt: skip
 CANDIDATES = 200  # sessions that are described
 ALIKE = 0.55  # cosine of two sessions' means from which they count as about the same thing
@@ -154,7 +154,8 @@ def _threads(table: dict[str, Floats], means: NDArray[np.float32]) -> dict[str, 
 
 
 def _links(table: dict[str, Floats], means: NDArray[np.float32]) -> dict[str, Floats]:
-    """Who goes on with a matter seldom says its name: what goes along with the best matches, and when.
+    """Who goes on with a matter seldom says its name: how much of what goes along with the best matches came
+    after each session, and what it went on with or was taken up by.
 
     Sessions are alike here by what sets them apart from this person's others: what all have in common is
     taken off, so that no threshold is needed.
@@ -168,10 +169,8 @@ def _links(table: dict[str, Floats], means: NDArray[np.float32]) -> dict[str, Fl
     matching = (table["dense_mean"] + table["lex"] + table["turn_best"]) / 3
     share = np.exp(2.0 * (matching - matching.max()))
     share /= share.sum()
-    linked = alike @ share
-    part = linked + share
+    part = alike @ share + share
     return {
-        "linked": _z(linked),
         "linked_since": np.log1p(later @ part / part.max()),
         "begun_before": np.log1p((alike * later.T).sum(1)),
         "taken_up_since": np.log1p((alike * later).sum(1)),

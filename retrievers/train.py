@@ -26,7 +26,7 @@ from mnemon.retrievers.threads import one_thread
 from mnemon.retrievers.trunk import CLIP, Array, Trunk
 
 RIVALS, OTHERS = 80, 40  # rows of a pool that are trained on, besides the evidence
-MADE_UP = 0.2  # weight of a made-up wish beside a query that was really asked, for the ranker of sessions
+MADE_UP = 0.3  # weight of a made-up wish beside a query that was really asked, for the ranker of sessions
 SPREAD = 0.1  # prior variance of weights that are moved to suit few questions, many of them alike
 # A person's weights vary along the directions learnt, less than the histories trained on did, and a little in
 # every feature: nobody's ways are quite those of the people trained on.

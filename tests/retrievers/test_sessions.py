@@ -5,17 +5,16 @@ import numpy as np
 from mnemon.retrievers.sessions import SESSION_FEATURES, _links
 from mnemon.retrievers.train import Question, adapt, recall, train_sessions
 
-PLACE = SESSION_FEATURES.index("linked")
+PLACE = SESSION_FEATURES.index("thread")
 
 
-def test_a_session_goes_along_with_the_best_match_of_its_matter() -> None:
+def test_sessions_have_a_place_in_the_matter_of_the_best_match() -> None:
     """Four sessions, oldest first: two of one matter, two of another; what all share is large."""
     matters = np.array([[3.0, 1.0, 0.1], [3.0, 1.0, -0.1], [3.0, -1.0, 0.1], [3.0, -1.0, -0.1]], np.float32)
     means = matters / np.linalg.norm(matters, axis=1, keepdims=True)
     matching = np.array([0.0, 3.0, 0.0, 0.0])  # only the second says what the question says
     table = dict.fromkeys(("dense_mean", "lex", "turn_best"), matching)
     found = _links({**table, "age_log": np.log1p(np.array([3.0, 2.0, 1.0, 0.0])) / 3}, means)
-    assert found["linked"][0] > found["linked"][[2, 3]].max() + 1.0
     assert found["linked_since"][0] > found["linked_since"][1] > found["linked_since"][3] == 0.0
     assert found["begun_before"][1] > found["begun_before"][0] == 0.0
     assert found["taken_up_since"][0] > found["taken_up_since"][1] == 0.0
