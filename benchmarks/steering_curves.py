@@ -246,7 +246,7 @@ def draw(rows: Sequence[Row], file: Path) -> None:
     axes[1, 3].axis("off")
     axes[1, 3].legend(*axes[0, 0].get_legend_handles_labels(), loc="center", fontsize=9, frameon=False)
     figure.tight_layout()
-    figure.savefig(file, dpi=80)
+    figure.savefig(file, dpi=70)
 
 
 def main() -> None:
