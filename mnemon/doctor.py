@@ -31,7 +31,7 @@ EXTRAS = {
     "lora": ("peft",),
     "server": ("fastapi", "uvicorn", "prometheus-client"),
     "mcp": ("mcp",),
-    "postgres": ("psycopg", "pgvector", "langgraph-checkpoint-postgres"),
+    "postgres": ("psycopg", "pgvector"),
     "llamacpp": ("llama-cpp-python",),
     "mem0": ("mem0ai",),
 }
