@@ -45,8 +45,7 @@ _NAME_PERSON = "SELECT set_config('mnemon.user', %s, true)"
 # The person is locked, too: one writer at a time. One that falls silent is put out, so that it does not hold
 # the lock for ever.
 _LOCK_PERSON = """
-    SELECT set_config('idle_in_transaction_session_timeout', %s, true),
-        pg_advisory_xact_lock(hashtextextended(%s, 0))
+    SELECT set_config(%s, %s, true), pg_advisory_xact_lock(hashtextextended(%s, 0))
 """
 # Somebody else may have been given the number since; what is ended of ours runs again.
 _END = """
@@ -89,7 +88,10 @@ class PostgresLink:
             self._end(cut_off)
             try:
                 with _transaction(connection, "BEGIN"):
-                    connection.execute(_LOCK_PERSON, [f"{STATEMENT_SECONDS}s", name])
+                    # To an older server, one that is sent statements together is never idle.
+                    whole = connection.info.server_version >= 170_000
+                    limit = "transaction_timeout" if whole else "idle_in_transaction_session_timeout"
+                    connection.execute(_LOCK_PERSON, [limit, f"{STATEMENT_SECONDS}s", name])
                     connection.execute(_NAME_PERSON, [name])
                     return once(Transaction(connection))
             except psycopg.OperationalError as error:
