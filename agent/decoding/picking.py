@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,9 +44,16 @@ class Picker:
     def pick(self, logits: Tensor, noise: Tensor | None) -> int:
         """The token that these logits (vocabulary) and this noise choose."""
         if noise is None:
-            return int(logits.argmax())
+            return _likeliest(logits)
         scaled = logits.float() / self._sampling.temperature
         return int((nucleus(scaled, self._sampling.top_p) + noise.to(logits.device)).argmax())
+
+
+def _likeliest(logits: Tensor) -> int:
+    # torch wakes all its threads for this, and they stand in the way of llama.cpp's.
+    if logits.device.type == "cpu" and logits.dtype == torch.float32:
+        return int(np.argmax(logits.numpy()))
+    return int(logits.argmax())
 
 
 def nucleus(logits: Tensor, top_p: float) -> Tensor:
