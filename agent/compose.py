@@ -92,12 +92,16 @@ def layout_for(parameters: int | None) -> Layout:
     return next(layout for bound, layout in _LAYOUTS if size <= bound)
 
 
+_TOLD_ALIKE = 3  # memories in a prompt from which on their way of telling outweighs what the best one says
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
     """What the model reads, the same without what it is to be held to (for grounding), and what went into it.
 
     `ungrounded` keeps all memories but the best, so that grounding favours what that one says and not the way
-    in which all of them are told; where many things are asked about, it has none.
+    in which all of them are told. It has none of them where there are one or two, of which the best may be
+    the one that no longer holds, or where many things are asked about.
     """
 
     messages: tuple[Message, ...]
@@ -108,6 +112,10 @@ class Prompt:
     observed: tuple[Observation, ...] = ()  # as they stand in the messages, cut to what fits
     withheld: int = 0  # texts of others that give orders, kept from a model too small to know a fence
     sizes: Mapping[str, int] = field(default_factory=dict)  # tokens by part
+
+
+def _beside_the_best(in_time: Sequence[Recalled], ranked: Sequence[Recalled]) -> tuple[Recalled, ...]:
+    return tuple(memory for memory in in_time if memory is not ranked[0])
 
 
 def compose(
@@ -144,7 +152,7 @@ def compose(
     harmless = [one for one in seen if layout.fenced or not orders(one.text)]
     chosen = _fitting_memories(harmless, min(layout.memory_tokens, room // 2), count_tokens)
     in_time = tuple(sorted(chosen, key=lambda memory: memory.time))
-    others = () if many else tuple(memory for memory in in_time if memory is not chosen[0])
+    others = _beside_the_best(in_time, chosen) if len(chosen) >= _TOLD_ALIKE and not many else ()
     for_memories = sum(count_tokens(line.text) for line in in_time)
     safe = [one for one in observed if layout.fenced or not orders(one.text)]
     results = _fitting_observations(safe, min(layout.tool_tokens, (room - for_memories) // 2), count_tokens)

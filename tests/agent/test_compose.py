@@ -62,16 +62,22 @@ def test_a_small_model_gets_the_best_lines_in_the_question_itself():
 
 
 @pytest.mark.parametrize("layout", [SMALL, LARGE])
-def test_the_ungrounded_twin_differs_by_the_best_memory_alone(layout):
+def test_the_ungrounded_twin_has_no_memory_where_there_are_one_or_two(layout):
     best, other = memory("m1", "I live in Porto."), memory("m2", "I like tea.", 2)
-    one, none = build(recalled=[best], layout=layout), build(layout=layout)
-    assert one.ungrounded == none.messages == none.ungrounded
+    none = build(layout=layout)
     assert "Porto" not in str(none.messages)
-    two = build(recalled=[best, other], layout=layout)
-    assert two.ungrounded == build(recalled=[other], layout=layout).messages
-    many = build(recalled=[best, other], layout=layout, many=True)
-    assert many.messages == two.messages
-    assert many.ungrounded == none.messages
+    for recalled in ([], [best], [best, other]):
+        assert build(recalled=recalled, layout=layout).ungrounded == none.messages
+
+
+def test_the_ungrounded_twin_of_three_memories_differs_by_the_best_alone():
+    best = memory("m1", "I live in Porto.", 2)
+    others = [memory("m2", "I like tea.", 1), memory("m3", "I row.", 3)]
+    three = build(recalled=[best, *others])
+    assert three.ungrounded == build(recalled=others).messages
+    many = build(recalled=[best, *others], many=True)
+    assert many.messages == three.messages
+    assert many.ungrounded == build().messages
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mnemon.cli.evals import _grounded as grounded_by
+from mnemon.cli.eval_runs import _grounded as grounded_by
 from mnemon.evals.reader import ModelReader
 from mnemon.evals.seams import Context, Question, Turn
 
