@@ -3,8 +3,9 @@
 Torch and FastAPI load with the first application; who only asks needs neither.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from mnemon.agent.lazy import from_server_extra
 
 if TYPE_CHECKING:
     from mnemon.agent.model_server.app import create_model_app
@@ -21,17 +22,7 @@ _LAZY = {
     "from_data": "mnemon.agent.model_server.steering_data",
     "read_key": "mnemon.agent.model_server.keys",
 }
-_OURS_TO_ASK_FOR = ("fastapi", "uvicorn", "prometheus_client", "starlette")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return getattr(import_module(_LAZY[name]), name)
-    except ModuleNotFoundError as e:
-        if e.name in _OURS_TO_ASK_FOR:
-            from mnemon.errors import MissingExtra
-
-            raise MissingExtra(e.name, "server", "The model server") from e
-        raise
+    return from_server_extra(__name__, name, _LAZY, what="The model server")

@@ -3,9 +3,9 @@
 FastAPI and uvicorn load with the first application, so that tokens can be managed without them.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mnemon.agent.lazy import from_server_extra
 from mnemon.agent.server.limits import Limits
 from mnemon.agent.server.tokens import Token, TokenFile, is_loopback
 
@@ -33,17 +33,7 @@ _LAZY = {
     "serve_many": "mnemon.agent.server.workers",
     "serving": "mnemon.agent.server.running",
 }
-_OURS_TO_ASK_FOR = ("fastapi", "uvicorn", "prometheus_client", "starlette")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return getattr(import_module(_LAZY[name]), name)
-    except ModuleNotFoundError as e:
-        if e.name in _OURS_TO_ASK_FOR:
-            from mnemon.errors import MissingExtra
-
-            raise MissingExtra(e.name, "server", "The server") from e
-        raise
+    return from_server_extra(__name__, name, _LAZY, what="The server")
