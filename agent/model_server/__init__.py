@@ -5,7 +5,7 @@ Torch and FastAPI load with the first application; who only asks needs neither.
 
 from typing import TYPE_CHECKING, Any
 
-from mnemon.agent.lazy import from_server_extra
+from mnemon.agent.lazy import from_server_extra as _from_server_extra
 
 if TYPE_CHECKING:
     from mnemon.agent.model_server.app import create_model_app
@@ -25,4 +25,4 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    return from_server_extra(__name__, name, _LAZY, what="The model server")
+    return _from_server_extra(__name__, name, _LAZY, what="The model server")

@@ -5,7 +5,7 @@ FastAPI and uvicorn load with the first application, so that tokens can be manag
 
 from typing import TYPE_CHECKING, Any
 
-from mnemon.agent.lazy import from_server_extra
+from mnemon.agent.lazy import from_server_extra as _from_server_extra
 from mnemon.agent.server.limits import Limits
 from mnemon.agent.server.tokens import Token, TokenFile, is_loopback
 
@@ -36,4 +36,4 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    return from_server_extra(__name__, name, _LAZY, what="The server")
+    return _from_server_extra(__name__, name, _LAZY, what="The server")
