@@ -35,6 +35,7 @@ MEASURE_OF = {
 OURS = "mnemon"
 BUDGETS = (0.04, 0.1, 0.2)  # the default, and more
 ALPHAS = (0.5, 1.0, 2.0)  # the sweep for logit rectification
+NUDGES = (0.25, 0.5, 1.0, 2.0)  # of StyleVector
 
 
 class _Sum:
@@ -111,7 +112,7 @@ def _by_history(name: str, model: LocalChatModel) -> Iterator[tuple[str, float, 
     middle = trunk.shape.layers // 2
     real, generic = ([model.codec.encode(text) for text in texts] for texts in (HISTORIES[name], PLAINLY))
     style = style_from_texts(trunk, real, generic, layer=middle)
-    for strength in ALPHAS:
+    for strength in NUDGES:
         key = f"{name} × {strength}"
         if key not in rows.adapters:
             trunk.add_style(key, style.scaled(strength))
