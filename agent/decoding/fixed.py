@@ -110,3 +110,8 @@ class FixedForward:
 
 def fixed_width(n: int) -> int:
     return 1 if n == 1 else -(-n // _WIDTHS) * _WIDTHS
+
+
+def fixed_capacity(columns: int) -> int:
+    """Room for a last look of more columns than candidates; GPUs want masks whose rows begin at multiples."""
+    return -(-columns // _WIDTHS) * _WIDTHS + _WIDTHS

@@ -94,7 +94,7 @@ class LlamaTrunk:
         self._eps = float(config.get("rms_norm_eps", 1e-6))
         rope = config.get("rope_parameters") or {}
         self._theta = float(rope.get("rope_theta", config.get("rope_theta", 10000.0)))
-        self._cos, self._sin = self._rotations(256)
+        self._turns = [self._rotations(256)]  # the last is in use; a captured graph may still read an earlier
         self._packed = dtype == torch.bfloat16 and device.type == "cpu" and can_pack()
         self._take_weights(weights, tied=bool(config.get("tie_word_embeddings")))
         self.styles = StyleRows()
@@ -159,11 +159,10 @@ class LlamaTrunk:
     def forward(self, ids: Tensor, positions: Tensor, cache: KeyValueCache, mask: Tensor | None) -> Tensor:
         rows, q = ids.shape
         heads, kv, d = self._heads, self.shape.kv_heads, self.shape.head_dim
-        while cache.length + q > self._cos.shape[0]:
-            self._cos, self._sin = self._rotations(2 * self._cos.shape[0])
+        while cache.length + q > len(self._turns[-1][0]):
+            self._turns.append(self._rotations(2 * len(self._turns[-1][0])))
         x = self._embeddings[ids.reshape(-1)]  # (rows·q, hidden)
-        cos = self._cos[positions].view(rows * q, 1, d)
-        sin = self._sin[positions].view(rows * q, 1, d)
+        cos, sin = (turn[positions].view(rows * q, 1, d) for turn in self._turns[-1])
         group = heads // kv
         if mask is not None:
             # Queries of one key head lie side by side, so that grouped attention needs no repeated keys.

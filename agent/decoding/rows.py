@@ -15,7 +15,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from mnemon.agent.decoding.fixed import FixedForward, fixed_width
+from mnemon.agent.decoding.fixed import FixedForward, fixed_capacity, fixed_width
 from mnemon.agent.decoding.trunk import KeyValueCache, Trunk, memory_errors
 from mnemon.errors import UsageError
 
@@ -215,8 +215,11 @@ class TrunkRows:
         self._written: list[int] = []
         longest = max(self._lengths)
         rows = len(prompts)
+        # Which row runs under which adapter is decided outside of the network, where no graph sees it.
+        self._fixed = model.fixed and not any(self._adapters)
+        capacity = fixed_capacity(longest + room) if self._fixed else longest + room
         cache = KeyValueCache(
-            trunk.shape, rows=rows, capacity=longest + room, dtype=trunk.dtype, device=trunk.device
+            trunk.shape, rows=rows, capacity=capacity, dtype=trunk.dtype, device=trunk.device
         )
         for row, (entry, n) in enumerate(zip(known, self._lengths, strict=True)):
             for block, source in zip(cache.blocks, entry.blocks, strict=True):
@@ -226,8 +229,6 @@ class TrunkRows:
         self._offsets = torch.tensor([[n - longest] for n in self._lengths], device=trunk.device)
         self._mask = self._padding_mask(longest)
         self._looked: tuple[Tensor, Tensor] | None = None
-        # Which row runs under which adapter is decided outside of the network, where no graph sees it.
-        self._fixed = model.fixed and not any(self._adapters)
         self._forwards: dict[int, FixedForward] = {}  # by width
         self.hidden = torch.stack([entry.last for entry in known])
         self.logits = trunk.logits(self.hidden)

@@ -160,9 +160,9 @@ class Steerer:
     ) -> list[tuple[Term, Floats]] | None:
         """Each active term's normalised reward; None when one of them is not a number."""
         scale = self._steering.scale / self._steering.temperature
-        gathered = {
-            name: (values[chosen].double().cpu().numpy() * scale)[free] for name, values in logits.items()
-        }
+        # All branches at once: a GPU is waited for once, and not for each.
+        values = torch.stack([branch[chosen] for branch in logits.values()]).double().cpu().numpy()
+        gathered = {name: (row * scale)[free] for name, row in zip(logits, values, strict=True)}
         view = View(
             len(self._written),
             candidates,
