@@ -47,6 +47,10 @@ class Codec:
         self.end_ids = self._find_ends(generation.get("eos_token_id"), self._special["eos_token"])
         self.pad_id = self._first_id(generation.get("pad_token_id"), self._special["pad_token"])
 
+    def has_tokens_of(self, other: "Codec") -> bool:
+        """Whether every token has the same number in both; their merges may differ."""
+        return other is self or self.tokenizer.get_vocab() == other.tokenizer.get_vocab()
+
     def _find_ends(self, configured: int | list[int] | None, eos: str | None) -> frozenset[int]:
         ends = {configured} if isinstance(configured, int) else set(configured or ())
         for text in (eos, "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<end_of_turn>", "</s>"):

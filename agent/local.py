@@ -97,6 +97,12 @@ class LocalChatModel(ChatModel):
 
     def with_model(self, name: str, model: "LocalChatModel") -> "LocalChatModel":
         """The same model, with another one whose rows a branch may name (a small proxy, an expert)."""
+        if not self.codec.has_tokens_of(model.codec):
+            raise UsageError(
+                f"The vocabularies of {self.name!r} and {model.name!r} differ: the same number is another "
+                "token there. Their logits cannot be mixed.",
+                hint="Choose an expert with the same tokenizer as the base model.",
+            )
         return LocalChatModel(self.codec, self.rows, others={**self._models, name: model.rows})
 
     def together(self) -> "LocalChatModel":

@@ -5,6 +5,7 @@ on whole replies alone misjudges beginnings.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,7 @@ CUTS = (0.25, 0.5, 0.75, 1.0)  # of a reply's tokens
 FEWEST_PAIRS = 10
 OnProgress = Callable[[int, int], None]
 _TURN = "\n\nAssistant:"
+_SPEAKER = re.compile(r"(?:^|\n\n)(Human|Assistant):")
 
 
 class Pair(NamedTuple):
@@ -102,6 +104,18 @@ def _parted(chosen: str, rejected: str) -> Pair:
     return Pair(chosen[:start].strip(), chosen[end:].strip(), rejected[end:].strip())
 
 
+def turns_of(prompt: str) -> list[dict[str, str]]:
+    """The messages of a prompt: a dialogue as HH-RLHF writes one, or all of it as one question."""
+    before, *parts = _SPEAKER.split(prompt)
+    if before or not parts or parts[-2] != "Human" or not all(part.strip() for part in parts):
+        return [{"role": "user", "content": prompt}]
+    roles = {"Human": "user", "Assistant": "assistant"}
+    return [
+        {"role": roles[speaker], "content": text.strip()}
+        for speaker, text in zip(parts[::2], parts[1::2], strict=True)
+    ]
+
+
 def train_head(
     model: LocalChatModel,
     pairs: Sequence[Pair],
@@ -128,7 +142,11 @@ def fit_head(
     seed: int = 0,
     source: str = "",
 ) -> RewardHead:
-    """`folds` are the places of the pairs that are held out together; each is held out once."""
+    """`folds` are the places of the pairs that are held out together; each is held out once.
+
+    The head's rewards of the pairs' whole replies have a spread of 1, so that a strength such as ARGS's
+    weight means the same whatever the penalty and the number of pairs.
+    """
     every = np.arange(len(hidden.chosen))
     right = np.zeros((len(every), len(CUTS)))
     for fold in folds:
@@ -147,7 +165,9 @@ def fit_head(
         seed=seed,
         source=source,
     )
-    return RewardHead(_fitted(hidden, every, ridge), card)
+    weight = _fitted(hidden, every, ridge)
+    spread = float(np.concatenate([part[:, -1] for part in hidden]).dot(weight).std())
+    return RewardHead(weight / spread if spread > 0 else weight, card)
 
 
 def _fitted(hidden: HiddenPairs, places: NDArray[np.intp], ridge: float) -> Floats:
@@ -214,7 +234,7 @@ def hidden_at_cuts(model: LocalChatModel, prompt: str, reply: str) -> Floats:
 
 
 def _prompt_ids(model: LocalChatModel, prompt: str) -> list[int]:
-    ids = model.codec.prompt_ids([{"role": "user", "content": prompt}])
+    ids = model.codec.prompt_ids(turns_of(prompt))
     if len(ids) >= model.context_length - 1:
         raise UsageError(
             f"A prompt has {len(ids)} tokens; {model.name!r} reads {model.context_length}: {prompt[:50]!r}",
@@ -227,7 +247,7 @@ def attribute_features(
     model: LocalChatModel, prompt: str, reply: str, attributes: Mapping[str, str]
 ) -> Floats:
     """(attributes) log p(reply | prompt, instruction) − log p(reply | prompt), per token, as in Drift."""
-    messages = [{"role": "user", "content": prompt}]
+    messages = turns_of(prompt)
     (plain,) = model.log_likelihood(messages, [reply])
     told = [
         model.log_likelihood(with_instruction(messages, instruction), [reply])[0]

@@ -4,8 +4,8 @@
     python benchmarks/bench_decoding.py --device cuda --random-weights 8b
 
 Speed is one over the median step, over several rounds taken in turn: a busy moment hits all alike. Peers in
-the same run: transformers' `generate`, `generate` with its own guidance, and the forms in which methods were
-released: two prompts read anew per token, ten candidates by a second network, and by reading each text anew.
+the same run: transformers' `generate`, `generate` with its own guidance, and the forms in which CoS, AMULET,
+PAD, Drift, ARGS and PANDA were released or printed.
 Where llama.cpp is installed its engine is measured too, beside llama-cpp-python's own loop, and both engines'
 steps per second by the number of rows.
 """
@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from decoding_gpu import SHAPES, show_random
+from released_forms import ReleasedForms
 
 from mnemon.agent import LocalChatModel
 from mnemon.agent.decoding import presets
@@ -32,7 +32,6 @@ from mnemon.agent.decoding.steering import BASE, Branch, Floats, Steering, StepV
 from mnemon.models import model_path
 
 clock = time.perf_counter
-CANDIDATES = 10  # as ARGS has it
 
 # (guided ÷ unguided) that this project promises itself on two cores
 TARGETS = {"two branches": 0.88, "six attributes": 0.60, "ten candidates": 0.55}
@@ -96,80 +95,12 @@ def replies(model: RowModel, new: int) -> dict[str, Callable[[], list[float]]]:
     }
 
 
-def peers(folder: str, ids: tuple[int, ...], new: int) -> dict[str, Callable[[], list[float]]]:
+def peers(folder: str, new: int) -> dict[str, Callable[[], list[float]]]:
     from mnemon.agent.decoding.hf import TransformersTrunk
 
     trunk = TransformersTrunk.open(model_path(folder), dtype=torch.bfloat16, device=torch.device("cpu"))
-    model, prompt = trunk.model, torch.tensor([ids])
-    plain = torch.tensor([prompt_of(1, len(ids), 40_000)])
-
-    def generate(**options: object) -> list[float]:
-        times: list[float] = []
-
-        def note_time(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-            times.append(clock())
-            return scores
-
-        model.generate(
-            prompt,
-            max_new_tokens=new,
-            min_new_tokens=new,
-            do_sample=False,
-            pad_token_id=0,
-            logits_processor=[note_time],
-            **options,
-        )
-        return np.diff(times).tolist()
-
-    def uncached_pair() -> list[float]:
-        """Two whole prompts per token, one after the other: how AMULET and PAD were released."""
-        texts, times = [prompt, plain], [clock()]
-        with torch.inference_mode():
-            for _ in range(min(new, 6)):
-                wanted, other = (model(text).logits[:, -1].float().log_softmax(-1) for text in texts)
-                token = (wanted + 1.5 * (wanted - other)).argmax(-1, keepdim=True)
-                texts = [torch.cat([text, token], dim=1) for text in texts]
-                times.append(clock())
-        return np.diff(times).tolist()
-
-    return {
-        "two prompts, uncached": uncached_pair,
-        "ten candidates, two networks": lambda: two_networks(model, prompt, new),
-        "ten candidates, uncached": lambda: uncached_candidates(model, prompt, min(new, 3)),
-        "transformers generate": generate,
-        "transformers CFG": lambda: generate(guidance_scale=1.5, negative_prompt_ids=plain),
-    }
-
-
-@torch.inference_mode()
-def two_networks(model: Any, prompt: torch.Tensor, new: int) -> list[float]:
-    """ARGS as released: a step of the model, then ten rows of a reward network of its size; both cached."""
-    weight = torch.randn(model.config.hidden_size, dtype=model.dtype)
-    judge, output = model(prompt).past_key_values, model(prompt)
-    times = [clock()]
-    for _ in range(new):
-        best = output.logits[0, -1].float().topk(CANDIDATES)
-        judge.batch_repeat_interleave(CANDIDATES)
-        states = model.base_model(best.indices[:, None], past_key_values=judge).last_hidden_state[:, -1]
-        winner = (best.values + 1.5 * (states @ weight).float()).argmax()
-        judge.batch_select_indices(winner[None])
-        output = model(best.indices[winner][None, None], past_key_values=output.past_key_values)
-        times.append(clock())
-    return np.diff(times).tolist()
-
-
-@torch.inference_mode()
-def uncached_candidates(model: Any, prompt: torch.Tensor, new: int) -> list[float]:
-    """PANDA's Algorithm 1 word for word (no code was released): every candidate's whole text is read anew."""
-    weight = torch.randn(model.config.hidden_size, dtype=model.dtype)
-    text, times = prompt, [clock()]
-    for _ in range(new):
-        best = model(text).logits[0, -1].float().softmax(-1).topk(CANDIDATES)
-        longer = [torch.cat([text, token[None, None]], dim=1) for token in best.indices]
-        rewards = [model.base_model(one).last_hidden_state[0, -1] @ weight for one in longer]
-        text = longer[int((best.values + torch.stack(rewards).float()).argmax())]
-        times.append(clock())
-    return np.diff(times).tolist()
+    prompts = [torch.tensor([prompt_of(seed, 256, trunk.shape.vocabulary)]) for seed in range(7)]
+    return ReleasedForms(trunk.model, prompts, new=new, clock=clock).cases()
 
 
 def own_loop(file: Path, ids: tuple[int, ...], new: int) -> Callable[[], list[float]]:
@@ -308,7 +239,7 @@ def on_torch(name: str, new: int, rounds: int, *, peered: bool) -> dict[str, flo
     model = LocalChatModel.open(name, device="cpu")
     cases = replies(model.rows, new)
     if peered:
-        cases |= peers(name, prompt_of(0, 256, model.rows.vocabulary), new)
+        cases |= peers(name, new)
     return measured(cases, rounds)
 
 

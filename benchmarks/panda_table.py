@@ -1,6 +1,7 @@
 """PANDA's Table 2 laid out again, at the scale of the model here: numbers do not compare with the paper's.
 
-    python benchmarks/panda_table.py PAIRS.jsonl [--prompts 40] [--tokens 64] [--keep FOLDER]
+    python benchmarks/panda_table.py PAIRS.jsonl [--prompts 100] [--tokens 64] [--keep FOLDER]
+    python benchmarks/panda_table.py PROMPTS.json --person personal [--pairs 24] ...
 
 PAIRS.jsonl is what `mnemon reward train` reads, such as HH-RLHF's own file. Prompts are cut to their last
 turns, 512 characters (the paper: 128 tokens). Some are answered; of the rest one half trains the head that
@@ -9,16 +10,24 @@ another half, other features, another network. Each is tested on the other's hal
 "own" the steering head's, both as the mean difference to the unsteered replies in their standard deviations,
 ± its standard error over prompts. Coherence is by all-MiniLM too; the paper's encoder is another.
 
+With --person the pairs are choices of a made-up person with one trait between replies to AMULET's prompts at
+even places, and prompts at odd places are answered. "Reward" is then what the person counts, in its own unit.
+
+All methods are given the same head.
 With --keep, hidden states and replies are kept in a folder, and a run that was cut short goes on there.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from many_replies import mean, write_all
+from measures import MEASURES, measured
+from steering_curves import prompts_of
+from steering_methods import MEASURE_OF
+from text_or_reward import preferred
 
 from mnemon.agent import LocalChatModel
 from mnemon.agent.decoding import RewardHead, Steering, Term, budgeted, presets
@@ -32,9 +41,12 @@ from mnemon.agent.reward_training import (
     hidden_pairs,
     read_pairs,
     split_by_prompt,
+    turns_of,
 )
 from mnemon.evals.metrics import generation
 from mnemon.retrievers import SentenceEmbedder
+
+Rewards = Callable[[Sequence[str], Sequence[str]], Floats]
 
 LAMBDAS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 JUDGE_RIDGE = 1000.0  # chosen by cross-validation within the judge's own half
@@ -119,15 +131,9 @@ def read_once(model: LocalChatModel, pairs: Sequence[Pair], file: Path | None) -
     return hidden
 
 
-def steering_head(
-    model: LocalChatModel, own: Sequence[Pair], others: Sequence[Pair], keep: Path | None
-) -> tuple[RewardHead, tuple[float, float]]:
-    """Fitted on its own pairs; its accuracy on the others'."""
-    hidden = read_once(model, own, keep and keep / "steers.npz")
-    folds = split_by_prompt(own, held_out=0.2, seed=0)
-    head = fit_head(hidden, folds, model=model.name)
-    unseen = read_once(model, others, keep and keep / "judges.npz")
-    return head, share_right(ordered_rightly(head.weight, unseen.chosen[:, -1], unseen.rejected[:, -1]))
+def steering_head(model: LocalChatModel, pairs: Sequence[Pair], file: Path | None) -> RewardHead:
+    hidden = read_once(model, pairs, file)
+    return fit_head(hidden, split_by_prompt(pairs, held_out=0.2, seed=0), model=model.name)
 
 
 def written(
@@ -135,7 +141,7 @@ def written(
 ) -> tuple[list[str], float]:
     """Replies and their divergence per token, from the file if it has them."""
     if file is None or not file.exists():
-        asked = [[{"role": "user", "content": prompt}] for prompt in prompts]
+        asked = [turns_of(prompt) for prompt in prompts]
         replies = write_all(model, asked, steering, max_tokens=tokens)
         texts = [reply.text.strip() or "." for reply in replies]
         kl = mean([kl for reply in replies for kl in reply.kl])
@@ -146,10 +152,66 @@ def written(
     return kept["texts"], kept["kl"]
 
 
+def of_people(
+    model: LocalChatModel, embedder: SentenceEmbedder, given: argparse.Namespace
+) -> tuple[list[str], RewardHead, dict[str, Rewards]]:
+    """From a file of pairs: prompts, the head that steers, the judge's rewards."""
+    pairs = [shortened(pair) for pair in read_pairs(given.data, on_bad=lambda error: print(error.message))]
+    prompts, steers, judges = divided(pairs, given.prompts)
+    head = steering_head(model, steers, given.keep and given.keep / "steers.npz")
+    unseen = read_once(model, judges, given.keep and given.keep / "judges.npz")
+    right = share_right(ordered_rightly(head.weight, unseen.chosen[:, -1], unseen.rejected[:, -1]))
+    judge = Judge(embedder, judges)
+    for name, own, (share, error) in (("steers", steers, right), ("judges", judges, judge.tested(steers))):
+        print(f"{name}: {len(own)} pairs; of the other half ordered rightly {share:.3f} ± {error:.3f}")
+    return prompts, head, {"reward": in_spreads(judge.rewards), "own": in_spreads(own_reward(model, head))}
+
+
+def of_a_person(
+    model: LocalChatModel, given: argparse.Namespace
+) -> tuple[list[str], RewardHead, dict[str, Rewards]]:
+    """From AMULET's prompts and a trait's name: the person's own count is the judge."""
+    prompts = prompts_of(given.data, "report", given.prompts)
+    pairs = preferred(model, given.person, prompts_of(given.data, "tune", given.pairs), given.tokens)
+    head = steering_head(model, pairs, given.keep and given.keep / "steers.npz")
+    measure = MEASURE_OF[given.person][0]
+
+    def counted(_: Sequence[str], replies: Sequence[str]) -> Floats:
+        return np.array([MEASURES[measure] * measured(reply)[measure] for reply in replies])
+
+    card = head.card
+    print(f"{given.person}: {card.pairs} pairs; held-out {card.accuracy:.3f} ± {card.accuracy_stderr:.3f}")
+    return prompts, head, {"reward": counted, "own": in_spreads(own_reward(model, head))}
+
+
+def own_reward(model: LocalChatModel, head: RewardHead) -> Rewards:
+    def rewards(prompts: Sequence[str], replies: Sequence[str]) -> Floats:
+        states = [hidden_at_cuts(model, p, reply)[-1] for p, reply in zip(prompts, replies, strict=True)]
+        found: Floats = np.stack(states) @ head.weight
+        return found
+
+    return rewards
+
+
+def in_spreads(rewards: Rewards) -> Rewards:
+    """In standard deviations of the first replies that are shown, which are the unsteered ones."""
+    first: list[float] = []
+
+    def scaled(prompts: Sequence[str], replies: Sequence[str]) -> Floats:
+        found = rewards(prompts, replies)
+        if not first:
+            first.append(float(found.std()))
+        return found / first[0]
+
+    return scaled
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pairs", type=Path)
-    parser.add_argument("--prompts", type=int, default=40)
+    parser.add_argument("data", type=Path, help="pairs, or AMULET's prompts with --person")
+    parser.add_argument("--person", choices=sorted(MEASURE_OF), help="a made-up person's trait")
+    parser.add_argument("--pairs", type=int, default=24, help="choices of that person")
+    parser.add_argument("--prompts", type=int, default=100)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--keep", type=Path, help="a folder for hidden states and replies")
     parser.add_argument("--model", default="default")
@@ -157,25 +219,18 @@ def main() -> None:
     if given.keep is not None:
         given.keep.mkdir(parents=True, exist_ok=True)
     model, embedder = LocalChatModel.open(given.model), SentenceEmbedder()
-    pairs = [shortened(pair) for pair in read_pairs(given.pairs, on_bad=lambda error: print(error.message))]
-    prompts, steers, judges = divided(pairs, given.prompts)
-    head, accuracy = steering_head(model, steers, judges, given.keep)
-    judge = Judge(embedder, judges)
-    for name, own, (right, error) in (("steers", steers, accuracy), ("judges", judges, judge.tested(steers))):
-        print(f"{name}: {len(own)} pairs; of the other half ordered rightly {right:.3f} ± {error:.3f}")
+    prompts, head, judges = of_a_person(model, given) if given.person else of_people(model, embedder, given)
     print("method | rep-2 | rep-3 | rep-4 | diversity | coherence | reward | own | KL", flush=True)
     base: dict[str, Floats] = {}
     for place, (name, steering) in enumerate(methods(head).items()):
         file = given.keep and given.keep / f"replies-{place}.json"
         texts, kl = written(model, prompts, steering, given.tokens, file)
-        states = [hidden_at_cuts(model, p, text)[-1] for p, text in zip(prompts, texts, strict=True)]
-        rewards = {"judge": judge.rewards(prompts, texts), "own": np.stack(states) @ head.weight}
         shown = [f"{generation.repetition(texts, n):.2f}" for n in (2, 3, 4)]
         shown.append(f"{generation.diversity(texts):.2f}")
         shown.append(f"{generation.coherence(prompts, texts, embedder):.3f}")
-        for who, values in rewards.items():
-            plain = base.setdefault(who, values)
-            gained = (values - plain) / plain.std()
+        for who, rewards in judges.items():
+            values = rewards(prompts, texts)
+            gained = values - base.setdefault(who, values)
             shown.append(f"{gained.mean():+.2f} ± {gained.std(ddof=1) / np.sqrt(len(gained)):.2f}")
         print(" | ".join([name, *shown, f"{kl:.3f}"]), flush=True)
 

@@ -15,7 +15,7 @@ from mnemon.agent.decoding.steering import Floats, StepView
 from mnemon.errors import DataError, UsageError
 
 _NEWTON_STEPS = 50
-DEFAULT_RIDGE = 10.0
+DEFAULT_RIDGE = 300.0  # of 10 to 3,000, by cross-validation on people's pairs (evals/LOG.md)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,11 +33,19 @@ class _Stateless:
         pass
 
 
+def _check_strength(lam: float) -> None:
+    if not np.isfinite(lam):
+        raise UsageError(f"λ={lam!r} is no strength; give a finite number, or 0 for no steering.")
+
+
 @dataclass(frozen=True)
 class Fixed(_Stateless):
     """λ is a number; gates scale it."""
 
     lam: float
+
+    def __post_init__(self) -> None:
+        _check_strength(self.lam)
 
     @property
     def never(self) -> bool:
@@ -73,6 +81,9 @@ class EntropyGated(_Stateless):
     """λ times the base model's normalised entropy: a sure model is left alone."""
 
     lam: float
+
+    def __post_init__(self) -> None:
+        _check_strength(self.lam)
 
     @property
     def never(self) -> bool:

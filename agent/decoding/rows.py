@@ -276,11 +276,12 @@ class TrunkRows:
     def look(self, candidates: Tensor) -> Tensor:
         cache, trunk = self._cache, self._trunk
         k, rows = candidates.shape[0], len(self._lengths)
-        cache.reserve(cache.length + (fixed_width(k) if self._fixed else k))
-        if self._fixed:
-            hidden = self._fixed_forward(candidates.to(trunk.device))
-        else:
-            hidden = self._forward_siblings(candidates)
+        with memory_errors(f"looking at {k} candidates"):
+            cache.reserve(cache.length + (fixed_width(k) if self._fixed else k))
+            if self._fixed:
+                hidden = self._fixed_forward(candidates.to(trunk.device))
+            else:
+                hidden = self._forward_siblings(candidates)
         self._count(rows * k)
         self._looked = (candidates, hidden)
         return hidden

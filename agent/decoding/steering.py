@@ -6,6 +6,7 @@ weighted sum of rewards, `λ` what a policy allows at this step. Arrays over the
 float64; only the network and the choice of the shortlist touch tensors of the size of the vocabulary.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
@@ -142,6 +143,10 @@ class Term:
     weight: float = 1.0
     normalise: Normalise = "zscore"
 
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.weight):
+            raise UsageError(f"Term {self.name!r} has the weight {self.weight!r}; give a finite number.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shortlist:
@@ -180,6 +185,21 @@ class Steering:
     freeze_end: bool = False  # the reply ends when the base model would end it
     temperature: float = 1.0
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        twice = sorted(name for name, n in Counter(term.name for term in self.terms).items() if n > 1)
+        if twice:
+            raise UsageError(
+                f"Steering {self.name!r} has several terms called {twice[0]!r}; the trace would mix them up.",
+                hint="Rename one of them.",
+            )
+        numbers = {**self.mix, "temperature": self.temperature, "scale": self.scale}
+        wrong = {name: number for name, number in numbers.items() if not np.isfinite(number)}
+        if wrong or not self.temperature > 0 or not self.mix:
+            raise UsageError(
+                f"Steering {self.name!r} mixes {dict(self.mix)} at temperature {self.temperature!r} and "
+                f"scale {self.scale!r}; at least one finite share and a temperature above 0 were expected."
+            )
 
     def all_branches(self) -> dict[str, Branch]:
         """By name; the base conversation is always there as "base"."""

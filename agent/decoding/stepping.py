@@ -25,6 +25,7 @@ from mnemon.agent.decoding.steering import (
     Term,
 )
 from mnemon.agent.decoding.trace import TokenTrace
+from mnemon.errors import UsageError
 
 Flags = NDArray[np.bool_]
 TextOf = Callable[[Sequence[int]], str]
@@ -123,6 +124,9 @@ class Steerer:
             return outcome
         total = sum((reward * term.weight for term, reward in rewards), start=np.zeros(len(inner)))
         choice = self._policy.choose(PolicyStep(len(self._written), inner, total, mass, openness))
+        if not np.isfinite(choice.lam):
+            outcome.note = "λ was not a number; the base model's token was kept"
+            return outcome
         outcome.lam, outcome.candidates = choice.lam, candidates[free]
         outcome.contributions = {term.name: choice.lam * term.weight * reward for term, reward in rewards}
         if choice.lam == 0 and choice.scores is None and steering.shortlist.rest == "keep":
@@ -180,6 +184,11 @@ class Steerer:
                 reward = term.reward.score_hidden(view, hidden)
             else:
                 reward = term.reward.score(view)
+            if np.shape(reward) != inner.shape:
+                raise UsageError(
+                    f"Reward {term.name!r} gave scores of shape {np.shape(reward)}; one for each of the "
+                    f"{len(inner)} candidates was expected."
+                )
             if not np.isfinite(reward).all():
                 self._broken = f"reward {term.name!r} was not a number; the base model's token was kept"
                 return None

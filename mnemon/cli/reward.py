@@ -32,7 +32,7 @@ def train(
     ),
     model: ModelOption = None,
     device: DeviceOption = None,
-    ridge: Annotated[float, typer.Option(help="How strongly large weights are discouraged.")] = 10.0,
+    ridge: Annotated[float, typer.Option(help="How strongly large weights are discouraged.")] = 300.0,
     held_out: Annotated[
         float, typer.Option(help="Share of the prompts to test on at a time; each is tested on once.")
     ] = 0.2,

@@ -1,6 +1,7 @@
 """The decode loop: equality with the base model, order of the step, gates, endings, and what can go wrong."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from mnemon.agent.decoding import presets
 from mnemon.agent.decoding.gates import ProseOnly
 from mnemon.agent.decoding.picking import Picker, Sampling, from_transformers, nucleus
-from mnemon.agent.decoding.policies import Fixed, KLBudget, LeakyBucket
+from mnemon.agent.decoding.policies import EntropyGated, Fixed, KLBudget, LeakyBucket, Scheduled
 from mnemon.agent.decoding.rewards import Contrast
 from mnemon.agent.decoding.rows import RowPrompt
 from mnemon.agent.decoding.steering import (
@@ -172,6 +173,50 @@ def test_a_reward_that_is_not_a_number_costs_one_step_and_is_told() -> None:
     assert broken.lam == 0
     assert not broken.changed
     assert broken.base_probability == broken.steered_probability
+
+
+def test_a_lambda_that_is_not_a_number_costs_its_step_too() -> None:
+    steering = ours(policy=Scheduled(lambda t: math.nan if t == 1 else 1.0))
+    run = Run(MODELS, steering, tokens=3)
+    assert [t.note for t in run.trace] == ["", "λ was not a number; the base model's token was kept", ""]
+    assert run.trace[1].kl == run.trace[1].lam == 0
+    assert not run.trace[1].changed
+
+
+class OneForAll:
+    branches = ()
+
+    def score(self, view: StepView) -> Floats:
+        return np.ones(1)
+
+
+def test_a_reward_that_does_not_score_each_candidate_is_refused() -> None:
+    steering = Steering(name="x", policy=Fixed(1.0), terms=(Term(name="lazy", reward=OneForAll()),))
+    with pytest.raises(UsageError, match=r"'lazy' gave scores of shape \(1,\); one for each of the 64"):
+        Run(MODELS, steering)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Fixed(math.nan), "λ=nan"),
+        (lambda: EntropyGated(math.inf), "λ=inf"),
+        (lambda: Term(name="odd", reward=Loudest(1), weight=math.nan), "'odd' has the weight nan"),
+        (lambda: ours_with(mix={}), "at least one finite share"),
+        (lambda: ours_with(mix={"base": math.nan}), "nan"),
+        (lambda: ours_with(temperature=0.0), "temperature 0.0"),
+        (lambda: ours_with(scale=math.inf), "scale inf"),
+        (lambda: ours_with(terms=(Term(name="a", reward=Loudest(n)) for n in (1, 2))), "terms called 'a'"),
+    ],
+)
+def test_steerings_that_make_no_sense_are_refused_when_made(make: Callable[[], object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        make()
+
+
+def ours_with(**given: object) -> Steering:
+    values = {"name": "x", "policy": Fixed(1.0), **given}
+    return Steering(**values | {"terms": tuple(given.get("terms", ()))})  # type: ignore[arg-type, call-overload]
 
 
 class ShutAt:

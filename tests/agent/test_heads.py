@@ -28,6 +28,7 @@ from mnemon.agent.reward_training import (
     read_pairs,
     split_by_prompt,
     train_head,
+    turns_of,
 )
 from mnemon.cli.app import run
 from mnemon.errors import DataError, UsageError
@@ -127,6 +128,46 @@ def test_the_card_is_of_heads_that_had_not_seen_the_pairs() -> None:
     assert head.card.pairs == head.card.held_out_pairs == 80
 
 
+def test_a_head_is_fitted_on_replies_that_are_cut_short() -> None:
+    """Whole replies are noise here, their beginnings are not: from whole ones alone nothing is learnt."""
+    dice = np.random.default_rng(6)
+    truth, noise = dice.normal(size=20), dice.normal(size=(2, 60, len(CUTS), 20))
+    noise[0, :, :-1] += truth
+    hidden = HiddenPairs(*noise)
+    folds = split_by_prompt([Pair(f"p{n}", "a", "b") for n in range(60)], held_out=0.2, seed=0)
+    head = fit_head(hidden, folds, model="tiny")
+    assert min(head.card.accuracy_by_prefix[cut] for cut in ("25%", "50%", "75%")) > 0.9
+    assert np.corrcoef(head.weight, truth)[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("ridge", [1.0, 1000.0])
+def test_a_heads_strength_is_in_units_of_its_spread(ridge: float) -> None:
+    hidden = HiddenPairs(*np.random.default_rng(7).normal(size=(2, 30, len(CUTS), 5)))
+    folds = split_by_prompt([Pair(f"p{n}", "a", "b") for n in range(30)], held_out=0.2, seed=0)
+    head = fit_head(hidden, folds, model="tiny", ridge=ridge)
+    rewards = np.concatenate([hidden.chosen[:, -1], hidden.rejected[:, -1]]) @ head.weight
+    assert rewards.std() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "roles"),
+    [
+        ("Human: Hi\n\nAssistant: Yes?\n\nHuman: Why?", ["user", "assistant", "user"]),
+        ("Human: Why?", ["user"]),
+        ("Why?\n\nHuman: so it is", ["user"]),  # somebody's text, and no dialogue
+        ("Human: Hi\n\nAssistant: Yes?", ["user"]),
+        ("Human:\n\nAssistant: Yes?\n\nHuman: Why?", ["user"]),
+    ],
+)
+def test_a_dialogue_is_read_as_one(model: LocalChatModel, prompt: str, roles: list[str]) -> None:
+    turns = turns_of(prompt)
+    assert [turn["role"] for turn in turns] == roles
+    assert len(turns) > 1 or turns[0]["content"] in (prompt, "Why?")
+    ids = model.codec.prompt_ids(turns) + model.codec.encode("yes")
+    expected = tiny_llama.slow_hidden(model.rows.trunk, ids)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(hidden_at_cuts(model, prompt, "yes")[-1], expected.numpy(), atol=1e-4)
+
+
 def test_a_head_learns_a_taste_and_the_decoder_follows_it(model: LocalChatModel, tmp_path: Path) -> None:
     head = train_head(model, PAIRS)
     assert head.card.accuracy >= 0.9
@@ -149,7 +190,7 @@ def test_a_head_learns_a_taste_and_the_decoder_follows_it(model: LocalChatModel,
             rewards.append(tiny_llama.slow_hidden(model.rows.trunk, ids).numpy() @ head.weight)  # type: ignore[attr-defined]
         return float(np.mean(rewards))
 
-    assert worth(5.0) > worth(0.5) > worth(0.0)
+    assert worth(5.0) > worth(1.0) > worth(0.0)
 
 
 def test_a_head_of_another_model_is_refused(model: LocalChatModel) -> None:

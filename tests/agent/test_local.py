@@ -1,6 +1,7 @@
 """The local chat model: text in and out, reuse across turns, scoring, limits; and the real default model."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -175,6 +176,18 @@ def test_steered_json_is_valid_json(model: LocalChatModel) -> None:
     assert 0 <= json.loads(stream.reply.text)["n"] <= 99
 
 
+def test_json_is_not_steered_by_our_own_method(model: LocalChatModel) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "string", "maxLength": 6}}, "required": ["n"],
+              "additionalProperties": False}  # fmt: skip
+    options = ReplyOptions(max_tokens=40, json_schema=schema)
+    steering = presets.budgeted([Term(name="odd", reward=attribute("odd", "Write poems"))], epsilon=5.0)
+    reply = model.steer(HELLO, steering, options=options).reply
+    assert reply.text == model.reply(HELLO, options).text
+    tokens = reply.trace.tokens  # type: ignore[attr-defined]
+    inside = tokens[next(i for i, token in enumerate(tokens) if "{" in token.text) + 1 :]
+    assert {token.note for token in inside} == {"gate closed"}
+
+
 def test_a_steered_reply_carries_its_trace(model: LocalChatModel) -> None:
     steering = presets.budgeted([Term(name="formal", reward=attribute("formal", "Be formal."))], epsilon=0.3)
     reply = model.steer(HELLO, steering, options=ReplyOptions(max_tokens=16)).reply
@@ -216,6 +229,20 @@ def test_models_that_are_not_there_are_named(model: LocalChatModel, folder: Path
     assert both.steer(HELLO, steering, options=ReplyOptions(max_tokens=8)).reply.text == (
         model.reply(HELLO, ReplyOptions(max_tokens=8)).text
     )
+
+
+def test_an_expert_with_other_tokens_of_the_same_number_is_refused(
+    model: LocalChatModel, folder: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(folder, tmp_path / "other")
+    tokenizer = json.loads((other / "tokenizer.json").read_text(encoding="utf-8"))
+    words = tokenizer["model"]["vocab"]
+    one, two = list(words)[10:12]
+    words[one], words[two] = words[two], words[one]
+    (other / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    expert = LocalChatModel.open(other, device="cpu", dtype="float32")
+    with pytest.raises(UsageError, match="vocabularies of 'tiny@fp32' and 'other@fp32' differ"):
+        model.with_model("expert", expert)
 
 
 @pytest.mark.parametrize(("option", "value"), [("device", "tpu9"), ("dtype", "int3")])
