@@ -263,6 +263,16 @@ def styled(style: str) -> Steering:
     )
 
 
+def own_style(style: str, *, weight: float = 2.0) -> Term:
+    """What a style makes likelier: StyleVector as one reward among others, under their common budget.
+
+    `style` was added under this name with a strength of 0.5, at which its row still writes well: how far to
+    go is the budget's to say. Costs one row.
+    """
+    styled_branch = Branch(name="styled", adapter=style)
+    return Term(name="own style", reward=Contrast(styled_branch), weight=weight, normalise="center")
+
+
 def grounding(
     without_memories: Branch, *, epsilon: float | None = None, lam: float = 1.0, weight: float = 1.0
 ) -> Steering:

@@ -5,6 +5,7 @@ the engine computes those as rows beside the base row.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,6 +18,7 @@ from mnemon.errors import UsageError
 _SENTENCE_END = re.compile(r"[.!?:][\"”’)*]*\s|\n|[.!?][\"”’)*]*$")
 _ENDING = re.compile(r"[\w'’]*[\"”’)*]*[.!?]")
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_VOWELS = re.compile(r"[aeiouy]+")
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ class ReplyLength(_Wordwise):
 
 @dataclass(frozen=True)
 class PlainWords(_Wordwise):
-    """Readability: minus the length of the word that a candidate would leave, in letters beyond five.
+    """Readability: minus the syllables beyond one of the word that a candidate would leave.
 
     Words of the question (`spared`) count as short: what is spoken of has its name, and without it a plain
     answer is about something else.
@@ -221,12 +223,12 @@ class PlainWords(_Wordwise):
 
     def score(self, view: StepView) -> Floats:
         tail = _open_word(view.text())
-        lengths = []
+        beyond = []
         for text in view.candidate_texts():
-            word = _open_word(tail + text) if text[:1].isalnum() else _open_word(text)
-            free = any(known.startswith(word.lower()) for known in self.spared)
-            lengths.append(0 if free else max(0, len(word) - 5))
-        return -np.array(lengths, dtype=np.float64)
+            word = (_open_word(tail + text) if text[:1].isalnum() else _open_word(text)).lower()
+            free = any(known.startswith(word) for known in self.spared)
+            beyond.append(0 if free else _syllables(word) - 1)
+        return -np.array(beyond, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -244,6 +246,13 @@ def _open_word(text: str) -> str:
     """The word at the end of a text that the next piece may continue."""
     found = re.search(r"[\w'’-]+$", text)
     return found.group() if found else ""
+
+
+def _syllables(word: str) -> int:
+    """At least 1: groups of vowels without English's silent e; elsewhere a third of the letters."""
+    groups = len(_VOWELS.findall(unicodedata.normalize("NFD", word))) or len(word) // 3
+    silent = word.endswith("e") and not word.endswith(("le", "ee"))
+    return max(1, groups - silent)
 
 
 def _open_sentence(text: str) -> str:

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _LEVELS = (0.0, 0.02, 0.1, 0.3)  # nats: where the next shade begins
-_STYLES = ("", "on grey15", "on dark_green", "on dark_goldenrod", "on dark_red")
+# Each names its letters' colour too: a terminal may be light or dark.
+_STYLES = (
+    "",
+    "grey100 on grey35",
+    "grey100 on dark_green",
+    "grey0 on dark_goldenrod",
+    "grey100 on dark_red",
+)
 
 
 def level(token: TokenTrace) -> int:
@@ -57,11 +64,28 @@ def terminal_view(trace: Trace, *, table: bool = False) -> "RenderableType":
     for token in trace.tokens:
         style = _STYLES[level(token)] + (" underline" if token.changed else "")
         text.append(token.text, style=style.strip())
-    parts: list[RenderableType] = [text, Text(summary(trace), style="dim")]
+    parts: list[RenderableType] = [text, Text(), Text(summary(trace), style="dim")]
+    if any(level(token) for token in trace.tokens):
+        parts.append(_legend())
     parts += [Text(note, style="yellow") for note in notes(trace)]
     if table:
         parts.append(_table(trace))
     return Group(*parts)
+
+
+def _legend() -> "RenderableType":
+    from rich.text import Text
+
+    edges = [f"≤ {edge:g}" for edge in _LEVELS[1:]] + [f"> {_LEVELS[-1]:g}"]
+    legend = Text.assemble(*((f" {edge} ", style) for edge, style in zip(edges, _STYLES[1:], strict=True)))
+    legend.append(" nats at a token; ", "dim")
+    legend.append("underlined", "dim underline")
+    return legend.append(": the base model would have written another", "dim")
+
+
+def _number(value: float, form: str) -> str:
+    """Nothing for zero: most tokens are left alone, and the eye should find the others."""
+    return format(value, form) if value else ""
 
 
 def _table(trace: Trace) -> "RenderableType":
@@ -77,9 +101,9 @@ def _table(trace: Trace) -> "RenderableType":
             Text(repr(token.text)[1:-1]),
             f"{token.base_probability:.3f}",
             f"{token.steered_probability:.3f}",
-            f"{token.lam:.2f}",
-            f"{token.kl:.3f}",
-            *(f"{token.contributions.get(trait, 0.0):+.2f}" for trait in traits),
+            _number(token.lam, ".2f"),
+            _number(token.kl, ".3f"),
+            *(_number(token.contributions.get(trait, 0.0), "+.2f") for trait in traits),
             Text(repr(token.instead_of)[1:-1]),
             Text(token.note),
         )
@@ -97,10 +121,40 @@ def html_page(trace: Trace, *, title: str = "A steered reply") -> str:
         title=escape(title),
         summary=escape(summary(trace)),
         notes="".join(f"<p class='note'>{escape(note)}</p>" for note in notes(trace)),
-        shares=f"<ul class='shares'>{shares}</ul>" if shares else "",
+        shares=f"<h2>What each trait added</h2><ul class='shares'>{shares}</ul>" if shares else "",
+        steps=_steps(trace),
+        swaps=_swaps(trace),
         tokens="".join(_span(token) for token in trace.tokens),
         rows="".join(_row(token, list(trace.shares())) for token in trace.tokens),
         traits="".join(f"<th>{escape(trait)}</th>" for trait in trace.shares()),
+    )
+
+
+def _steps(trace: Trace) -> str:
+    """A bar for each token, as high as its divergence."""
+    highest = max((token.kl for token in trace.tokens), default=0.0)
+    if highest <= 0:
+        return ""
+    bars = "".join(
+        f'<i class="k{level(token)}" style="height:{token.kl / highest:.1%}"></i>' for token in trace.tokens
+    )
+    return (
+        f"<h2>Divergence, token by token</h2><div class='steps'>{bars}</div><p class='dim'>The highest "
+        f"is {highest:.3f} nats. All together are {trace.kl:.2f}, which bounds how far the reply drifted.</p>"
+    )
+
+
+def _swaps(trace: Trace) -> str:
+    swaps = [
+        f"<li><del>{escape(token.instead_of.strip() or repr(token.instead_of))}</del> "
+        f"{escape(token.text.strip() or repr(token.text))}</li>"
+        for token in trace.tokens
+        if token.changed
+    ]
+    return (
+        f"<h2>What the base model would have written</h2><ul class='swaps'>{''.join(swaps)}</ul>"
+        if swaps
+        else ""
     )
 
 
@@ -122,9 +176,9 @@ def _row(token: TokenTrace, traits: list[str]) -> str:
     numbers = [
         f"{token.base_probability:.3f}",
         f"{token.steered_probability:.3f}",
-        f"{token.lam:.2f}",
-        f"{token.kl:.3f}",
-        *(f"{token.contributions.get(trait, 0.0):+.2f}" for trait in traits),
+        _number(token.lam, ".2f"),
+        _number(token.kl, ".3f"),
+        *(_number(token.contributions.get(trait, 0.0), "+.2f") for trait in traits),
     ]
     cells = "".join(f"<td>{number}</td>" for number in numbers)
     instead = escape(repr(token.instead_of)) if token.changed else ""

@@ -54,8 +54,8 @@ TRAITS: Mapping[str, Trait] = {
     "plain": Trait(
         "Use simple words that a child knows.",
         lambda asked: {
-            "word length": (PlainWords(spared=asked.words), 0.12),
-            "sentence length": (SentenceLength(8), 1.5),
+            "word length": (PlainWords(spared=asked.words), 0.3),
+            "sentence length": (SentenceLength(6), 1.5),
         },
     ),
     "brief": Trait(

@@ -61,6 +61,8 @@ def test_in_the_terminal() -> None:
     assert "gate closed (1×)" in plain
     assert "+1.20" in plain
     assert "\x1b[" not in plain
+    assert plain.count("underlined: the base model") == 1
+    assert "0.00" not in plain.split("instead of")[1].replace("0.500", "")  # zeros are left out
     assert "\x1b[4;" in shown(colour=True)  # the changed token is underlined
 
 
@@ -82,6 +84,16 @@ class Checker(HTMLParser):
         assert self.open.pop() == tag
 
 
+def test_a_reply_that_nothing_steered_has_no_empty_headings() -> None:
+    plain = Trace(steering="mnemon", model="tiny", tokens=(TRACE.tokens[1],))
+    page = html_page(plain)
+    assert "<h2>" not in page
+    assert "bounds" not in page
+    out = StringIO()
+    Console(file=out, width=160).print(terminal_view(plain))
+    assert "underlined" not in out.getvalue()
+
+
 def test_as_a_page_that_needs_nothing_and_runs_nothing() -> None:
     page = html_page(TRACE, title="Ana & <Bo>")
     checker = Checker()
@@ -90,6 +102,10 @@ def test_as_a_page_that_needs_nothing_and_runs_nothing() -> None:
     assert "script" not in checker.tags
     assert "http" not in page
     assert "Ana &amp; &lt;Bo&gt;" in page
+    assert "<del>&lt;b&gt;Hey&lt;/b&gt;</del> Dear" in page
+    assert [page.count(f'class="k{n}" style="height:') for n in range(5)] == [1, 1, 0, 1, 0]
+    assert "height:100.0%" in page
+    assert "All together are 0.21, which bounds how far the reply drifted." in page
     assert checker.titles[0].splitlines() == [
         "base 0.100 → steered 0.400", "λ 1.50, KL 0.200", "formal +1.20", "brief -0.40",
         "instead of '<b>Hey</b>'",
