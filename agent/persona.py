@@ -91,7 +91,7 @@ def _rewards(trait: Trait, wanted: bool, asked: Asked) -> Iterator[tuple[str, To
             case "sentence-length":
                 yield f"{name}: sentences", SentenceLength(SHORT_SENTENCE if wanted else LONG_SENTENCE), 1.0
             case "plain-words":
-                yield f"{name}: words", PlainWords(spared=asked.words), 0.33 if wanted else -0.33
+                yield f"{name}: words", PlainWords(spared=asked.words), 0.3 if wanted else -0.3
             case "lexicon" | "sentence-mark" | "sentence-opening":
                 yield from _by_words(trait, name, way, wanted)
 

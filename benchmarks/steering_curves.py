@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from many_replies import SteeringFor, mean, write_all
 from measures import MEASURES, measured
-from steering_methods import MEASURE_OF, OURS, methods
+from steering_methods import MEASURE_OF, OURS, OURS_WITH_TEXTS, methods
 
 from mnemon.agent import LocalChatModel
 from mnemon.agent.decoding import Steering
@@ -30,6 +30,7 @@ from mnemon.retrievers import SentenceEmbedder
 Row = dict[str, Any]
 MATRIX_BUDGET = 0.1
 SHOWN_KL = 0.25  # nats; the picture's width
+LOSS = 0.02  # of coherence, that a reply may have and still be about what was asked
 
 
 class Bench:
@@ -150,35 +151,44 @@ def show(rows: Sequence[Row]) -> None:
         f"{count} prompts; unsteered coherence {base['coherence']:.3f}, rep-3 {base['rep-3']:.1f},", end=" "
     )
     print(f"diversity {base['diversity']:.2f}\n")
-    _show_ours(rows, base)
-    middle = [row for row in rows if row["method"] == OURS and row["strength"] == MATRIX_BUDGET]
-    _show_matrix(sorted(middle, key=lambda row: list(MEASURE_OF).index(row["trait"])), base)
-    _show_others([row for row in rows if row["method"] not in ("base", OURS)], base)
+    others = [row for row in rows if row["method"] not in ("base", OURS, OURS_WITH_TEXTS)]
+    for method in (OURS, OURS_WITH_TEXTS):
+        mine = [row for row in rows if row["method"] == method]
+        if mine:
+            print(f"{method}\n")
+            _show_ours(mine, others, base)
+            middle = [row for row in mine if row["strength"] == MATRIX_BUDGET]
+            _show_matrix(sorted(middle, key=lambda row: list(MEASURE_OF).index(row["trait"])), base)
+    _show_others(others, base)
 
 
 def _table(*head: str) -> None:
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
 
 
-def _show_ours(rows: Sequence[Row], base: Row) -> None:
+def _show_ours(mine: Sequence[Row], others: Sequence[Row], base: Row) -> None:
+    """Beside the best other at the same divergence, and the best of those that are still about the prompt."""
     head = "trait: measure (unsteered)", "budget", "KL", "ours", "gained", "ours, best other"
-    _table(*head, "coherence", "rep-3", "diversity")
-    ahead = close = cells = 0
+    _table(*head, "best that keeps coherence", "coherence", "rep-3", "diversity")
+    kept = [other for other in others if apart(other, base)[0] >= -LOSS]
+    ahead = ahead_of_kept = close = 0
     for name, (key, _) in MEASURE_OF.items():
-        others = [row for row in rows if row["trait"] == name and row["method"] != OURS]
-        for row in rows:
-            if row["trait"] != name or row["method"] != OURS:
-                continue
-            reached, best, winner = nearest(row, others, base)
+        for row in (row for row in mine if row["trait"] == name):
+            reached, best, winner = nearest(row, [o for o in others if o["trait"] == name], base)
+            level, close_best, close_winner = nearest(row, [o for o in kept if o["trait"] == name], base)
             moved, error = apart(row, base)
-            cells, ahead = cells + 1, ahead + (reached >= best)
-            close += moved >= -0.02
+            ahead, ahead_of_kept = ahead + (reached >= best), ahead_of_kept + (level >= close_best)
+            close += moved >= -LOSS
             print(
                 f"| {name}: {key} ({base[key]:.2f}) | {row['strength']} | {row['kl']:.3f} | {row[key]:.2f}"
                 f" | {gained(row, base, name):+.2f} | {reached:+.2f}, {best:+.2f} ({winner})"
-                f" | {moved:+.3f} ± {error:.3f} | {row['rep-3']:.1f} | {row['diversity']:.2f} |"
+                f" | {close_best:+.2f} ({close_winner}) | {moved:+.3f} ± {error:.3f}"
+                f" | {row['rep-3']:.1f} | {row['diversity']:.2f} |"
             )
-    print(f"\nOn or above the best other in {ahead} of {cells}; coherence at most 0.02 lower in {close}.\n")
+    print(
+        f"\nOf {len(mine)}: on or above the best other in {ahead}, the best that keeps coherence in", end=" "
+    )
+    print(f"{ahead_of_kept}; coherence at most {LOSS} lower in {close}.\n")
 
 
 def _show_matrix(middle: Sequence[Row], base: Row) -> None:
@@ -187,11 +197,11 @@ def _show_matrix(middle: Sequence[Row], base: Row) -> None:
         moved = [MEASURES[key] * (row[key] - base[key]) for row in middle]
         cells = [f"**{by:+.2f}**" if by == max(moved) else f"{by:+.2f}" for by in moved]
         print(f"| {key} | {' | '.join(cells)} |")
+    print()
 
 
 def _show_others(others: Sequence[Row], base: Row) -> None:
     points = list(dict.fromkeys((row["method"], row["strength"]) for row in others))
-    print()
     _table("gained (KL, coherence)", *MEASURE_OF)
     for method, strength in points:
         found = {
@@ -214,24 +224,25 @@ def draw(rows: Sequence[Row], file: Path) -> None:
     import matplotlib.pyplot as plt
 
     base = next(row for row in rows if row["method"] == "base")
-    others = sorted({row["method"] for row in rows} - {"base", OURS})
+    others = sorted({row["method"] for row in rows} - {"base", OURS, OURS_WITH_TEXTS})
     colours = {method: plt.get_cmap("tab10")(i) for i, method in enumerate(others)}
     figure, axes = plt.subplots(2, 4, figsize=(13, 6.4))
     for axis, (name, (measure, _)) in zip(axes.flat, MEASURE_OF.items(), strict=False):
-        for method in (*others, OURS):
+        for method in (*others, OURS_WITH_TEXTS, OURS):
             points = sorted(
                 (row["kl"], gained(row, cut(base, len(row["texts"])), name))
                 for row in rows
                 if row["trait"] == name and row["method"] == method
             )
             looks = (
-                {"color": "black", "linewidth": 2.5, "markersize": 6}
-                if method == OURS
-                else {"color": colours[method], "linewidth": 1.2, "markersize": 4}
+                {"color": colours[method], "linewidth": 1.2, "markersize": 4}
+                if method in colours
+                else {"color": "black", "linewidth": 2.5, "markersize": 6}
             )
+            looks["linestyle"] = "--" if method == OURS_WITH_TEXTS else "-"
             if points:
                 axis.plot(*zip((0.0, 0.0), *points, strict=True), marker="o", label=method, **looks)
-        ours = [row for row in rows if row["trait"] == name and row["method"] == OURS]
+        ours = [row for row in rows if row["trait"] == name and row["method"] in (OURS, OURS_WITH_TEXTS)]
         top = max((gained(row, base, name) for row in ours), default=1.0)
         axis.set_xlim(0, SHOWN_KL)
         axis.set_ylim(-0.35 * top, 1.15 * top)

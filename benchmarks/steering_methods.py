@@ -1,7 +1,8 @@
 """What the steering curves compare: our policy and every published method that a trait can be given to.
 
 A trait is given as its rules (ours, ARGS, PANDA), as its instruction and the opposite of that (guidance,
-experts, PAD, CoPe, contrastive decoding), or as what a made-up person has written (StyleVector).
+experts, PAD, CoPe, contrastive decoding), or as what a made-up person has written (StyleVector; ours with
+the rules beside it).
 
 Methods that differ by a formula's constant are one curve here: l + γ·(l_persona − l) is CFG, CoS (λ = γ − 1),
 Linear Alignment, MOD and GenARM over prompts (γ < 1), CoSteer with rows of the same model, AMULET at 5.65;
@@ -17,9 +18,7 @@ from style_texts import HISTORIES, PLAINLY
 
 from mnemon.agent import LocalChatModel
 from mnemon.agent.decoding import Branch, Steering, budgeted, presets
-from mnemon.agent.decoding.rows import TrunkRowModel
 from mnemon.agent.decoding.steering import Floats, StepView, Term
-from mnemon.agent.decoding.styles import StyledTrunk, style_from_texts
 from mnemon.agent.decoding.traits import TRAITS, trait
 
 # trait → (its measure, the opposite of its instruction)
@@ -33,6 +32,7 @@ MEASURE_OF = {
     "personal": ("second person", "Never address the reader."),
 }
 OURS = "mnemon"
+OURS_WITH_TEXTS = "mnemon with texts"
 BUDGETS = (0.04, 0.1, 0.2)  # the default, and more
 ALPHAS = (0.5, 1.0, 2.0)  # the sweep for logit rectification
 NUDGES = (0.25, 0.5, 1.0, 2.0)  # of StyleVector
@@ -59,6 +59,7 @@ def methods(
     yield from _by_rules(name, model.codec.end_ids, prompts)
     yield from _by_instructions(name)
     yield from _by_history(name, model)
+    yield from _by_rules_and_history(name, model, prompts)
 
 
 def _by_rules(
@@ -105,15 +106,25 @@ def _by_instructions(name: str) -> Iterator[tuple[str, float, Steering]]:
 
 
 def _by_history(name: str, model: LocalChatModel) -> Iterator[tuple[str, float, Steering]]:
-    rows = model.rows
-    assert isinstance(rows, TrunkRowModel)
-    trunk = rows.trunk
-    assert isinstance(trunk, StyledTrunk)
-    middle = trunk.shape.layers // 2
-    real, generic = ([model.codec.encode(text) for text in texts] for texts in (HISTORIES[name], PLAINLY))
-    style = style_from_texts(trunk, real, generic, layer=middle)
     for strength in NUDGES:
-        key = f"{name} × {strength}"
-        if key not in rows.adapters:
-            trunk.add_style(key, style.scaled(strength))
-        yield "StyleVector", strength, presets.styled(key)
+        yield "StyleVector", strength, presets.styled(_style(name, model, strength))
+
+
+def _by_rules_and_history(
+    name: str, model: LocalChatModel, prompts: Sequence[str]
+) -> Iterator[tuple[str, float, SteeringFor]]:
+    style = presets.own_style(_style(name, model, 0.5))
+    for epsilon in BUDGETS:
+
+        def steer(place: int, epsilon: float = epsilon) -> Steering:
+            rules = trait(name, end_ids=model.codec.end_ids, asked=prompts[place])
+            return budgeted([*rules, presets.on_topic(), style], epsilon=epsilon)
+
+        yield OURS_WITH_TEXTS, epsilon, steer
+
+
+def _style(name: str, model: LocalChatModel, strength: float) -> str:
+    key = f"{name} × {strength}"
+    if key not in model.rows.adapters:
+        model.add_style(key, real=HISTORIES[name], generic=PLAINLY, strength=strength)
+    return key

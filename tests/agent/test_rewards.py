@@ -120,16 +120,24 @@ def test_replies_are_pulled_towards_a_length() -> None:
 
 def test_long_words_are_disliked_as_they_grow() -> None:
     reward = PlainWords().score(view("a beautiful"))
-    assert reward[6] == -(len("extraordinarily") - 5)
-    assert reward[7] == -(len("beautifully") - 5)
+    assert reward[6] == -(len(["e", "ao", "i", "a", "i", "y"]) - 1)
+    assert reward[7] == -(len(["eau", "i", "u", "y"]) - 1)
     assert reward[0] == reward[4] == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "syllables"),
+    [("the", 1), ("make", 1), ("table", 2), ("committee", 3), ("área", 2), ("человек", 2), ("1990", 1)],
+)
+def test_a_word_is_as_long_as_it_sounds(word: str, syllables: int) -> None:
+    assert PlainWords().score(view(pieces=[f" {word}"])) == 1 - syllables
 
 
 def test_words_of_the_question_are_never_too_long() -> None:
     spared = PlainWords(spared=["Extraordinarily", "beauty"])
     reward = spared.score(view("a beautiful"))
     assert reward[6] == 0
-    assert reward[7] == -(len("beautifully") - 5)  # another word than the question's
+    assert reward[7] == -3  # another word than the question's
     assert PlainWords(spared=["perhapses"]).score(view("a p"))[1] == 0  # on the way to one
 
 

@@ -45,8 +45,8 @@ def test_plain_words_leave_what_was_asked_about_its_name() -> None:
     seen = view("A", pieces=[" extraordinarily", " unquestionably"])
     asked = ("", "What happens extraordinarily often?")
     blind, knowing = (trait("plain", end_ids=END_IDS, asked=message)[0] for message in asked)
-    assert blind.reward.score(seen).tolist() == [-10, -9]  # type: ignore[union-attr]
-    assert knowing.reward.score(seen).tolist() == [0, -9]  # type: ignore[union-attr]
+    assert blind.reward.score(seen).tolist() == [-5, -4]  # type: ignore[union-attr]
+    assert knowing.reward.score(seen).tolist() == [0, -4]  # type: ignore[union-attr]
 
 
 def test_a_disliked_trait_has_the_other_sign() -> None:
