@@ -93,15 +93,17 @@ def layout_for(parameters: int | None) -> Layout:
 
 
 _TOLD_ALIKE = 3  # memories in a prompt from which on their way of telling outweighs what the best one says
+_ANYTHING = "Tell me something."  # what nobody's memory is asked for
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
     """What the model reads, the same without what it is to be held to (for grounding), and what went into it.
 
-    `ungrounded` keeps all memories but the best, so that grounding favours what that one says and not the way
-    in which all of them are told. It has none of them where there are one or two, of which the best may be
-    the one that no longer holds, or where many things are asked about.
+    `ungrounded` keeps all memories but the best and asks for nothing in particular, so that grounding favours
+    what that one says to the question, and neither the way in which all are told nor telling them again. It
+    asks the same, without any of them, where there are one or two, of which the best may be the one that no
+    longer holds, or where many things are asked about.
     """
 
     messages: tuple[Message, ...]
@@ -167,7 +169,7 @@ def compose(
     put = (_PUT_RIGHT.sub("", question) or question) if telling else question
     return Prompt(
         messages=build(system, in_time, results, before, put),
-        ungrounded=build(system, others, (), before, put),
+        ungrounded=build(system, others, (), before, _ANYTHING if others else put),
         memories=in_time,
         left_out=len(thread) - len(tail),
         question=question,

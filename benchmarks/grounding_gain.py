@@ -1,18 +1,21 @@
 """Does contrasting with and without the memories make the model say what it was told?
 
-    python benchmarks/grounding_gain.py [--memories 1,3,6] [--facts odd] [--against others] [--lam 1] [--json]
-    python benchmarks/grounding_gain.py --locomo LOCOMO.json [--out rows.jsonl]
+    python benchmarks/grounding_gain.py [--memories 1,3,6] [--facts all] [--against others] [--lam 1] [--json]
+    python benchmarks/grounding_gain.py --locomo LOCOMO.json [--choices 10] [--out rows.jsonl]
 
 Without --locomo: fifty facts of a made-up person, four ways to ask for each, right when the reply contains
 the answer. They are written for this file. λ = 1 and plausibility 0.1 were fixed on twelve others; what the
 prompt is contrasted with, on the facts at even places. Those at odd places are for reporting.
 
-With --locomo: questions of its categories 1 to 4, as many from each conversation, drawn by --seed. In context
-is what `Memory.recall` gives, whether it holds the evidence or not; the prompt is `mnemon eval`'s. Scores are
-the official F1, and the share of the answer's parts that the reply contains word by word.
+With --locomo: questions of its categories 1 to 4, as many from each conversation, drawn by --seed, without
+those that --but-seed draws. In context is what `Memory.recall` gives, whether it holds the evidence or not;
+the prompt is `mnemon eval`'s. Scores are the official F1, and the share of the answer's parts that the reply
+contains word by word. With --choices the answer stands among those to other questions of its conversation,
+of its category as far as there are enough, and what the model finds likeliest by token is its choice.
 
---against says what the prompt is contrasted with: "others" is all memories but the best, by the retriever's
-score (our own: by cosine), and "nothing" none at all. With one memory they are the same.
+--against says what the prompt is contrasted with. "others" is as in the assistant: from three memories on,
+all but the best, by the retriever's score (our own: by cosine), and a question for nothing in particular;
+fewer are contrasted with none. "nothing" is that for any number.
 
 Prints both forms' means, the difference with a 95 % interval (bootstrap over facts or conversations, because
 questions about one are not independent) and the p of a permutation test over the same. Rows that --out
@@ -23,10 +26,11 @@ import argparse
 import json
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from answer_choices import Answered, chosen_right, read_choices, wrong_answers
 from many_replies import SteeringFor, mean, write_all
 
 from mnemon.agent import LocalChatModel, Message
@@ -42,7 +46,10 @@ from mnemon.retrievers.embedding_cache import SqliteCache
 from mnemon.settings import load_settings
 
 TOGETHER = 25  # replies in one batch
+READ_TOGETHER = 5  # questions whose choices are one batch
 TOKENS = 24
+TOLD_ALIKE = 3  # memories from which on the assistant contrasts with the others
+ANYTHING = "Tell me something."
 HELPER = "You are a helpful assistant."
 ASKING = ("{q}", "Remind me: {q}", "I forgot something. {q}", "{q} Answer in one short sentence.")
 
@@ -60,6 +67,7 @@ class Asked(NamedTuple):
     against: list[Message]  # the same with fewer memories or none
     scores: Callable[[str], dict[str, float]]
     evidence: bool = True  # whether what answers it is among the memories
+    choices: tuple[str, ...] = ()  # the right one first
 
 
 class Fact(NamedTuple):
@@ -142,20 +150,20 @@ def own_questions(facts: str, memories: int, against: Against) -> list[Asked]:
     made = []
     for place, fact_ in enumerate(FACTS):
         for way, asking in enumerate(ASKING):
-            others = dice.sample([f.memory for f in FACTS if f is not fact_], memories - 1)
-            known = [fact_.memory, *others]
+            known = [fact_.memory, *dice.sample([f.memory for f in FACTS if f is not fact_], memories - 1)]
             dice.shuffle(known)
             if facts != "all" and place % 2 != ("even", "odd").index(facts):
                 continue
             question = asking.format(q=fact_.question)
             wanted = embedder.embed_queries([question])[0]
             best = max(known, key=lambda memory: float(vectors[memory] @ wanted))
-            rest = [memory for memory in known if memory != best] if against == "others" else []
+            others = against == "others" and memories >= TOLD_ALIKE
+            rest = [memory for memory in known if memory != best] if others else []
             asked = Asked(
                 id=f"{place}/{way}",
                 cluster=f"fact {place}",
                 told=conversation(told(known), question),
-                against=conversation(told(rest) if rest else HELPER, question),
+                against=conversation(told(rest), ANYTHING) if others else conversation(HELPER, question),
                 scores=says(fact_.answers),
             )
             made.append(asked)
@@ -172,14 +180,27 @@ def says(answers: Sequence[str]) -> Callable[[str], dict[str, float]]:
 class LoCoMoQuestions:
     """A fixed sample of LoCoMo's questions, with what memory recalls for each."""
 
-    def __init__(self, file: Path, count: int, *, seed: int, model: LocalChatModel, against: Against) -> None:
+    def __init__(
+        self,
+        file: Path,
+        count: int,
+        *,
+        seed: int,
+        but_seed: int | None,
+        choices: int,
+        model: LocalChatModel,
+        against: Against,
+    ) -> None:
         by_conversation: dict[str, list[Case]] = {}
         for case in LoCoMo(Opening(path=file, mode="qa")).cases():
             if case.headline:  # categories 1 to 4
                 by_conversation.setdefault(case.cluster, []).append(case)
-        dice, each = random.Random(seed), -(-count // len(by_conversation))
-        self._cases = {
-            name: dice.sample(cases, min(each, len(cases))) for name, cases in by_conversation.items()
+        each = -(-count // len(by_conversation))
+        self._cases = drawn(by_conversation, each, seed, but_seed)
+        self._wrong = max(0, choices - 1)
+        self._known = {
+            name: [Answered(case.id, case.gold.kind, case.gold.answers[0]) for case in cases]
+            for name, cases in by_conversation.items()
         }
         self._against = against
         self._reader = ModelReader(model=model, context_tokens=1500, count=model.count_tokens)
@@ -202,19 +223,38 @@ class LoCoMoQuestions:
 
     def _put(self, case: Case, recalled: Sequence[str]) -> Asked:
         turns = [turn for session in case.history.sessions for turn in session.turns]
-        rest = recalled[1:] if self._against == "others" else ()
-        told, against = (
-            self._reader.messages(case.question, Context(tuple(turn for turn in turns if turn.id in shown)))
-            for shown in (recalled, rest)
-        )
+        context = Context(tuple(turn for turn in turns if turn.id in recalled), tuple(recalled))
+        if self._against == "nothing":
+            against = self._reader.messages(case.question, Context(()))
+        else:
+            against = self._reader.ungrounded(case.question, context)
+        right = Answered(case.id, case.gold.kind, case.gold.answers[0])
+        wrong = wrong_answers(self._known[case.cluster], right, count=self._wrong)
         return Asked(
             id=case.id,
             cluster=case.cluster,
-            told=told,
+            told=self._reader.messages(case.question, context),
             against=against,
             scores=agrees(case.gold.answers[0], int(case.gold.kind)),
             evidence=set(official.clean_evidence(case.gold.ids)) <= set(recalled),
+            choices=(right.answer, *wrong),
         )
+
+
+def drawn(
+    by_conversation: Mapping[str, Sequence[Case]], each: int, seed: int, but_seed: int | None
+) -> dict[str, list[Case]]:
+    """As many of each conversation, less those that the other seed draws."""
+
+    def draw(seed: int) -> dict[str, list[Case]]:
+        dice = random.Random(seed)
+        return {name: dice.sample(cases, min(each, len(cases))) for name, cases in by_conversation.items()}
+
+    others = {} if but_seed is None else draw(but_seed)
+    return {
+        name: [case for case in cases if case not in others.get(name, [])]
+        for name, cases in draw(seed).items()
+    }
 
 
 def agrees(answer: str, category: int) -> Callable[[str], dict[str, float]]:
@@ -231,6 +271,18 @@ def agrees(answer: str, category: int) -> Callable[[str], dict[str, float]]:
     return scores
 
 
+class Led(NamedTuple):
+    """What the replies are led by."""
+
+    against: Against
+    lam: float
+    epsilon: float | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.against}, " + (f"λ = {self.lam}" if self.epsilon is None else f"ε = {self.epsilon}")
+
+
 def contrast(batch: Sequence[Asked], lam: float, epsilon: float | None) -> SteeringFor:
     def steering(place: int) -> Steering:
         against = Branch(name="against", messages=tuple(batch[place].against))
@@ -242,79 +294,127 @@ def contrast(batch: Sequence[Asked], lam: float, epsilon: float | None) -> Steer
 class Rows:
     """Replies by name, kept in a file so that a run that was cut short can go on."""
 
-    def __init__(self, file: Path | None) -> None:
-        self._file = file
+    def __init__(self, file: Path | None, model: LocalChatModel) -> None:
+        self._file, self._model = file, model
         lines = file.read_text(encoding="utf-8").splitlines() if file is not None and file.exists() else []
         self._known: dict[str, Row] = {row["name"]: row for row in map(json.loads, lines)}
 
-    def get(self, model: LocalChatModel, asked: Sequence[Asked], form: str, steered: Steered) -> list[Row]:
-        missing = [one for one in asked if f"{form}/{one.id}" not in self._known]
-        for start in range(0, len(missing), TOGETHER):
-            batch = missing[start : start + TOGETHER]
-            replies = write_all(model, [one.told for one in batch], steered(batch), max_tokens=TOKENS)
+    def replies(self, asked: Sequence[Asked], form: str, steered: Steered) -> list[Row]:
+        for batch in self._missing(asked, form, TOGETHER):
+            replies = write_all(self._model, [one.told for one in batch], steered(batch), max_tokens=TOKENS)
             for one, reply in zip(batch, replies, strict=True):
-                self._keep({"name": f"{form}/{one.id}", "reply": reply.text.strip(), "kl": mean(reply.kl)})
+                self._keep(f"{form}/{one.id}", {"reply": reply.text.strip(), "kl": mean(reply.kl)})
         return [self._known[f"{form}/{one.id}"] for one in asked]
 
-    def _keep(self, row: Row) -> None:
-        self._known[row["name"]] = row
+    def choices(
+        self, asked: Sequence[Asked], form: str, steered: Callable[[Sequence[Asked]], SteeringFor]
+    ) -> list[Row]:
+        """Log-probabilities of the tokens of each choice."""
+        for batch in self._missing(asked, form, READ_TOGETHER):
+            offered = [one.choices for one in batch]
+            read = read_choices(self._model, [one.told for one in batch], steered(batch), offered)
+            for one, each in zip(batch, read, strict=True):
+                row = {
+                    "plain": [choice.base_log_p for choice in each],
+                    "grounded": [choice.log_p for choice in each],
+                    "kl": mean([kl for choice in each for kl in choice.kl]),
+                }
+                self._keep(f"{form}/{one.id}", row)
+        return [self._known[f"{form}/{one.id}"] for one in asked]
+
+    def _missing(self, asked: Sequence[Asked], form: str, size: int) -> Iterator[Sequence[Asked]]:
+        missing = [one for one in asked if f"{form}/{one.id}" not in self._known]
+        return (missing[start : start + size] for start in range(0, len(missing), size))
+
+    def _keep(self, name: str, row: Row) -> None:
+        self._known[name] = row
         if self._file is not None:
             with self._file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                file.write(json.dumps({"name": name, **row}, ensure_ascii=False) + "\n")
 
 
-def compared(asked: Sequence[Asked], plain: Sequence[Row], grounded: Sequence[Row]) -> list[Row]:
-    """One line for each score, over all questions and over those whose evidence is in context."""
-    kl = mean([row["kl"] for row in grounded])
+Scores = Sequence[Mapping[str, float]]  # of each question
+
+
+_AMONG = {"all": {True, False}, "evidence in context": {True}, "evidence not in context": {False}}
+
+
+def compared(asked: Sequence[Asked], plain: Scores, grounded: Scores) -> list[Row]:
+    """One line for each score, over all questions and over those whose evidence is in context, or is not."""
     lines: list[Row] = []
-    for among in ("all", "evidence in context"):
-        places = [i for i, one in enumerate(asked) if one.evidence or among == "all"]
+    for among, evidence in _AMONG.items():
+        places = [i for i, one in enumerate(asked) if one.evidence in evidence]
         if not places or (among != "all" and len(places) == len(asked)):
             continue
-        both = [[asked[i].scores(rows[i]["reply"]) for i in places] for rows in (plain, grounded)]
-        for score in both[0][0]:
-            first, second = ([one[score] for one in form] for form in both)
+        for score in plain[0]:
+            first, second = ([form[i][score] for i in places] for form in (plain, grounded))
             test = paired_test(first, second, [asked[i].cluster for i in places])
-            lines.append({"questions": among, "score": score, "kl per token": kl, **test._asdict()})
+            lines.append({"questions": among, "score": score, **test._asdict()})
     return lines
+
+
+def measured(rows: Rows, asked: Sequence[Asked], form: str, led: Led, *, choices: bool) -> Iterator[Row]:
+    """Of replies, or of choices."""
+    name = f"{form}/{led.name}"
+
+    def steered(batch: Sequence[Asked]) -> SteeringFor:
+        return contrast(batch, led.lam, led.epsilon)
+
+    if choices:
+        read = rows.choices(asked, f"choices of {name}", steered)
+        plain, grounded = ([chosen_right(row[way]) for row in read] for way in ("plain", "grounded"))
+        kl = mean([row["kl"] for row in read])
+    else:
+        both = rows.replies(asked, f"{form}/plain", lambda _: None), rows.replies(asked, name, steered)
+        plain, grounded = (
+            [one.scores(row["reply"]) for one, row in zip(asked, written, strict=True)] for written in both
+        )
+        kl = mean([row["kl"] for row in both[1]])
+    for line in compared(asked, plain, grounded):
+        yield {**line, "kl per token": kl}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--memories", default="1,3,6", help="how many are in context; several with commas")
-    parser.add_argument("--facts", choices=("even", "odd", "all"), default="odd", help="of our own")
+    parser.add_argument("--facts", choices=("even", "odd", "all"), default="all", help="of our own")
     parser.add_argument("--against", choices=("others", "nothing"), default="others")
     parser.add_argument("--locomo", type=Path, help="LoCoMo's file, to ask its questions instead of our own")
     parser.add_argument("--questions", type=int, default=200, help="of LoCoMo's")
     parser.add_argument("--seed", type=int, default=0, help="draws LoCoMo's questions")
+    parser.add_argument("--but-seed", type=int, help="leaves out what this seed draws")
+    parser.add_argument(
+        "--choices", type=int, default=0, help="so many answers to choose from, the right one among them"
+    )
     parser.add_argument("--lam", type=float, default=1.0)
     parser.add_argument("--epsilon", type=float, default=None, help="a divergence budget instead of --lam")
     parser.add_argument("--model", default="default")
     parser.add_argument("--out", type=Path, help="where replies are kept, and taken from")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    if given.choices and given.locomo is None:
+        parser.error("--choices: only LoCoMo's questions have answers to choose from; give --locomo")
     model = LocalChatModel.open(given.model)
     depths = [int(k) for k in given.memories.split(",")]
     if given.locomo is None:
         asked = {k: own_questions(given.facts, k, given.against) for k in depths}
     else:
-        questions = LoCoMoQuestions(
-            given.locomo, given.questions, seed=given.seed, model=model, against=given.against
-        )
-        asked = questions.asked(depths)
-    rows, source = Rows(given.out), "own" if given.locomo is None else "locomo"
-    strength = f"λ = {given.lam}" if given.epsilon is None else f"ε = {given.epsilon}"
+        asked = LoCoMoQuestions(
+            given.locomo,
+            given.questions,
+            seed=given.seed,
+            but_seed=given.but_seed,
+            choices=given.choices,
+            model=model,
+            against=given.against,
+        ).asked(depths)
+    rows, source = Rows(given.out, model), "own" if given.locomo is None else "locomo"
+    led = Led(given.against, given.lam, given.epsilon)
     for k in depths:
-        plain = rows.get(model, asked[k], f"{source}/{k}/plain", lambda _: None)
-        grounded = rows.get(
-            model,
-            asked[k],
-            f"{source}/{k}/{given.against}, {strength}",
-            lambda b: contrast(b, given.lam, given.epsilon),
-        )
-        for line in compared(asked[k], plain, grounded):
-            line = {"memories": k, **line}
-            print(json.dumps(line) if given.json else shown(line), flush=True)
+        for choices in (False, True) if given.choices else (False,):
+            for line in measured(rows, asked[k], f"{source}/{k}", led, choices=choices):
+                line = {"memories": k, **line}
+                print(json.dumps(line) if given.json else shown(line), flush=True)
 
 
 def shown(line: Row) -> str:

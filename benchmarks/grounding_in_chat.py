@@ -1,9 +1,9 @@
 """Grounding as the assistant uses it: what it gains where memory is asked, and whether it is off elsewhere.
 
-    python benchmarks/grounding_in_chat.py [--questions 50] [--model default] [--json]
+    python benchmarks/grounding_in_chat.py [--questions 200] [--model default] [--json]
 
-A person has told the fifty facts of `grounding_gain`. They are asked for those at odd places, each in two
-ways; and fifty messages are sent that bear on none of them. Every reply is written twice, greedily, with
+A person has told the fifty facts of `grounding_gain`. They are asked for each in four ways; and fifty
+messages are sent that bear on none of them. Every reply is written twice, greedily, with
 grounding and without, from the same memories in the prompt. Prints how many questions are answered right
 either way, how many of the other replies are equal letter by letter, for how many of those something was
 recalled all the same, and grounding's share of all that steering added, as the traces have it.
@@ -14,10 +14,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from grounding_gain import ASKING, FACTS, says
+from many_replies import mean
 
 from mnemon.agent import Assistant, LocalChatModel, ReplyOptions
+from mnemon.evals.stats import paired_test
 from mnemon.front import Memory
 
 OPTIONS = ReplyOptions(max_tokens=32, temperature=0.0)
@@ -107,14 +108,12 @@ def both(model: LocalChatModel, messages: Sequence[str]) -> list[dict[str, Any]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--questions", type=int, default=50)
+    parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--model", default="default")
     parser.add_argument("--json", action="store_true", help="every reply, as JSON lines")
     given = parser.parse_args()
     model = LocalChatModel.open(given.model)
-    asked = [(fact, way.format(q=fact.question)) for way in ASKING[::2] for fact in FACTS[1::2]][
-        : given.questions
-    ]
+    asked = [(fact, way.format(q=fact.question)) for way in ASKING for fact in FACTS][: given.questions]
     told = both(model, [question for _, question in asked])
     other = both(model, ELSEWHERE)
     if given.json:
@@ -124,16 +123,19 @@ def main() -> None:
         form: [says(fact.answers)(row[form])["right"] for (fact, _), row in zip(asked, told, strict=True)]
         for form in ("plain", "grounded")
     }
-    found = sum(bool(row["memories"]) for row in told)
+    test = paired_test(right["plain"], right["grounded"], [fact.memory for fact, _ in asked])
     print(
-        f"{len(told)} questions, something recalled for {found}: "
-        f"right plain {np.mean(right['plain']):.2f}, grounded {np.mean(right['grounded']):.2f}"
+        f"{len(told)} questions, something recalled for {sum(bool(row['memories']) for row in told)}: "
+        f"right plain {test.first:.3f}, grounded {test.second:.3f} "
+        f"({test.difference.value:+.3f} [{test.difference.low:+.3f}, {test.difference.high:+.3f}], "
+        f"+{test.wins} −{test.losses}, p = {test.p_cluster:.2g} by fact)"
     )
-    recalled = [row for row in other if row["memories"]]
-    left_alone = [row for row in other if not row["memories"]]
-    for name, rows in (("recalled", recalled), ("nothing recalled", left_alone)):
+    for name, rows in (
+        ("recalled", [row for row in other if row["memories"]]),
+        ("nothing recalled", [row for row in other if not row["memories"]]),
+    ):
         equal = sum(row["plain"] == row["grounded"] for row in rows)
-        share = np.mean([row["share"] for row in rows]) if rows else 0.0
+        share = mean([row["share"] for row in rows])
         print(f"{len(rows)} other messages, {name}: {equal} replies equal, share of grounding {share:.2f}")
 
 

@@ -5,7 +5,7 @@ first), and asks. It knows nothing of where the turns came from.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from mnemon.agent import Reply, ReplyOptions
@@ -14,6 +14,7 @@ from mnemon.evals.prompting import prompt, prompt_hash
 from mnemon.evals.seams import Answer, Context, Question, Turn
 
 CHARACTERS_PER_TOKEN = 3.0  # a safe guess for English where the model cannot count
+_TOLD_ALIKE, _ANYTHING = 3, "Tell me something."  # mnemon.agent.compose has the reasons
 OVERHEAD_TOKENS = 160  # chat template, instructions and question, generously
 
 
@@ -47,8 +48,7 @@ def guess_tokens(text: str) -> int:
 class ModelReader:
     """Reads with a chat model, greedily. `context_tokens` bounds the turns it is shown.
 
-    With `grounded`, a prompt that holds history is answered by the contrast with the prompt without the turn
-    that ranks first, as the assistant does; where nothing is ranked, without any.
+    With `grounded`, a prompt that holds history is answered by its contrast with `ungrounded`.
     """
 
     model: Replies
@@ -75,8 +75,7 @@ class ModelReader:
         kept = fit(context, self.context_tokens, self.count)
         messages = _laid_out(question, kept)
         if self.grounded is not None and kept:
-            others = [turn for turn in kept if context.ranking and turn.id != context.ranking[0]]
-            reply = self.grounded(messages, _laid_out(question, others), options)
+            reply = self.grounded(messages, self.ungrounded(question, context), options)
         else:
             reply = self.model.reply(messages, options)
         usage = reply.usage
@@ -103,6 +102,15 @@ class ModelReader:
 
     def messages(self, question: Question, context: Context) -> list[dict[str, str]]:
         return _laid_out(question, fit(context, self.context_tokens, self.count))
+
+    def ungrounded(self, question: Question, context: Context) -> list[dict[str, str]]:
+        """As the assistant has it: from three turns on all but the one that ranks first, and a question for
+        nothing in particular; fewer or unranked, the same question and no turns."""
+        kept = fit(context, self.context_tokens, self.count)
+        if len(kept) < _TOLD_ALIKE or not context.ranking:
+            return _laid_out(question, ())
+        others = [turn for turn in kept if turn.id != context.ranking[0]]
+        return _laid_out(replace(question, text=_ANYTHING), others)
 
 
 def _laid_out(question: Question, turns: Sequence[Turn]) -> list[dict[str, str]]:

@@ -35,7 +35,9 @@ class Led(BaseModel):
     ] = []
     without_memories: Annotated[
         list[ChatMessage] | None,
-        Field(min_length=1, max_length=5_000, description="`messages` without what was recalled."),
+        Field(
+            min_length=1, max_length=5_000, description="What `messages` say more than these leads the reply."
+        ),
     ] = None
     grounding: Annotated[float, Field(ge=0, le=10, description="How hard to lead by the memories.")] = 1.0
     epsilon: Annotated[float | None, Field(ge=0, le=10, description="Nats a token may diverge.")] = None

@@ -70,11 +70,11 @@ def test_the_ungrounded_twin_has_no_memory_where_there_are_one_or_two(layout):
         assert build(recalled=recalled, layout=layout).ungrounded == none.messages
 
 
-def test_the_ungrounded_twin_of_three_memories_differs_by_the_best_alone():
+def test_the_ungrounded_twin_of_three_memories_lacks_the_best_and_the_question():
     best = memory("m1", "I live in Porto.", 2)
     others = [memory("m2", "I like tea.", 1), memory("m3", "I row.", 3)]
     three = build(recalled=[best, *others])
-    assert three.ungrounded == build(recalled=others).messages
+    assert three.ungrounded == build("Tell me something.", recalled=others).messages
     many = build(recalled=[best, *others], many=True)
     assert many.messages == three.messages
     assert many.ungrounded == build().messages

@@ -88,9 +88,15 @@ def test_without_history_the_prompt_claims_none():
 
 
 @pytest.mark.parametrize(
-    ("ranking", "left"), [(("t2", "t0", "t1"), "t0 t1"), (("t0", "t2", "t1"), "t1 t2"), ((), "")]
+    ("ranking", "left", "asked"),
+    [
+        (("t2", "t0", "t1"), "t0 t1", "Tell me something."),
+        (("t0", "t2", "t1"), "t1 t2", "Tell me something."),
+        (("t0", "t2"), "", "What floats?"),
+        ((), "", "What floats?"),
+    ],
 )
-def test_grounding_contrasts_with_all_turns_but_the_first_ranked(ranking, left):
+def test_grounding_contrasts_three_turns_with_all_but_the_first_and_another_question(ranking, left, asked):
     seen = []
 
     def grounded(messages, against, options):
@@ -100,9 +106,10 @@ def test_grounding_contrasts_with_all_turns_but_the_first_ranked(ranking, left):
     model = ScriptedChatModel(["A boat.", "A boat."])
     reader = ModelReader(model=model, context_tokens=100, count=words, grounded=grounded)
     question = Question(text="What floats?")
-    reader.answer(question, Context(TURNS, ranking))
+    context = Context(TURNS if len(ranking) != 2 else TURNS[::2], ranking)
+    reader.answer(question, context)
     rest = Context(tuple(t for t in TURNS if t.id in left.split()))
-    assert seen == [reader.messages(question, Context(TURNS)), reader.messages(question, rest)]
+    assert seen == [reader.messages(question, context), reader.messages(Question(text=asked), rest)]
     reader.answer(question, Context(()))
     assert len(seen) == 2  # without history there is nothing to contrast
 
