@@ -1,5 +1,6 @@
 """`mnemon steer`: one steered reply, and what steering did to it."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,6 +54,8 @@ def steer(
     from mnemon.agent.seams import ReplyOptions
     from mnemon.settings import load_settings
 
+    if html is not None:
+        _check_page(html)
     policy = ReplyBudget(epsilon)
     terms = _terms(towards or [], away_from or [], traits or [], heads or [])
     settings = load_settings(model=model, device=device, engine=engine)
@@ -64,6 +67,15 @@ def steer(
         html.write_text(html_page(trace, title=prompt), encoding="utf-8")
         note(f"Wrote {html}")
     emit(trace.to_dict(), as_json=as_json, human=lambda _: console().print(terminal_view(trace, table=table)))
+
+
+def _check_page(file: Path) -> None:
+    from mnemon.errors import UsageError
+
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise UsageError(
+            f"No page can be written to {str(file)!r}.", hint="Name a file in a folder of yours: --html FILE"
+        )
 
 
 def _terms(towards: list[str], away_from: list[str], traits: list[str], heads: list[Path]) -> "list[Term]":

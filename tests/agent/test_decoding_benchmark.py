@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import bench_decoding
 import decoding_gpu
+from released_forms import ReleasedForms
 
 
 @pytest.fixture
@@ -30,6 +31,31 @@ def test_random_weights_are_measured_in_both_forms(capsys: pytest.CaptureFixture
     for case in ("unguided", "two branches", "six attributes", "ten candidates"):
         assert shown.count(f"  {case:20}") == 2
     assert shown.count("of what the memory allows") == 2
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_every_released_form_takes_its_steps() -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=64,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        eos_token_id=None,
+    )
+    prompts = [torch.tensor([bench_decoding.prompt_of(seed, 12, 264)]) % 64 for seed in range(7)]
+    forms = ReleasedForms(LlamaForCausalLM(config).eval(), prompts, new=4)
+    assert {name.partition(":")[0] for name in forms.cases()} == {
+        "transformers generate", "CFG, transformers' own", "CoS", "AMULET", "PAD", "Drift", "ARGS", "PANDA",
+    }  # fmt: skip
+    for name, case in forms.cases().items():
+        times = case()
+        assert 3 <= len(times) <= 4, name
+        assert min(times) > 0
 
 
 def test_a_step_reads_eight_billion_weights_once() -> None:

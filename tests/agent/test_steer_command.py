@@ -49,7 +49,14 @@ def test_traits_that_are_rules(folder: str, capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize(
     "wrong",
-    [[], ["--trait", "witty"], ["-t", "Be brief.", "-a", "x", "-a", "y"], ["-t", "x", "--epsilon", "-1"]],
+    [
+        [],
+        ["--trait", "brief", "--html", "/nowhere/page.html"],
+        ["--trait", "brief", "--html", "/"],
+        ["--trait", "witty"],
+        ["-t", "Be brief.", "-a", "x", "-a", "y"],
+        ["-t", "x", "--epsilon", "-1"],
+    ],
 )
 def test_what_cannot_be_is_told_before_a_model_is_loaded(
     wrong: list[str], capsys: pytest.CaptureFixture[str]
