@@ -97,7 +97,8 @@ class FixedForward:
                 for _ in range(_WARMING):
                     self._run()
             torch.cuda.current_stream(self._trunk.device).wait_stream(stream)
-            with torch.cuda.graph(graph):
+            # On this device's own stream, wherever others are; and other threads may go on using the GPU.
+            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 self._hidden = self._run()
             self._graph = graph
         except RuntimeError as e:  # an operation of this network waits for the device, or allocates there

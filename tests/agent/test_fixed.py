@@ -74,6 +74,26 @@ def test_buffers_are_kept_until_the_cache_grows(trunk: LlamaTrunk) -> None:
     assert rows._forwards[1] is not before
 
 
+@pytest.mark.parametrize("length", range(3, 11))
+def test_the_last_look_of_a_reply_needs_no_new_buffers(trunk: LlamaTrunk, length: int) -> None:
+    """A look of ten takes sixteen columns; a cache that grew for it would double, and be captured anew."""
+    rows = TrunkRowModel(trunk, fixed=True).prefill([RowPrompt(PROMPT[:length])], room=4 + 10)
+    capacity = rows._cache.capacity
+    assert capacity % 8 == 0
+    for token in range(4):
+        rows.step(token)
+    rows.look(torch.arange(10))
+    assert rows._cache.capacity == capacity
+
+
+def test_what_a_captured_graph_reads_outlives_a_longer_reply(trunk: LlamaTrunk) -> None:
+    before = trunk._turns[-1]
+    TrunkRowModel(trunk).prefill([RowPrompt(PROMPT)], room=900).step(3)
+    TrunkRowModel(trunk).prefill([RowPrompt(tuple(range(90)) * 4)], room=4).step(3)
+    assert trunk._turns[-1] is not before
+    assert any(turn is before for turn in trunk._turns)
+
+
 def test_only_a_gpu_takes_fixed_shapes_by_itself(trunk: LlamaTrunk) -> None:
     assert not TrunkRowModel(trunk).fixed
     assert not shared(TrunkRowModel(trunk, fixed=True)).fixed  # joined, shapes change
