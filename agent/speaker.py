@@ -1,6 +1,6 @@
 """How a model answers a prompt: a local one is steered by memories and persona, any other just reads them.
 
-Grounding is the contrast of the same prompt with and without what was found best; it is off where nothing
+Grounding is the contrast of a prompt with its twin without what was found best; it is off where nothing
 was. An endpoint cannot be steered: memories and persona in its prompt are all it gets.
 """
 

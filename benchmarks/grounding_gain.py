@@ -419,10 +419,11 @@ def main() -> None:
 
 def shown(line: Row) -> str:
     gain = line["difference"]
+    within = "" if gain.low is None else f" [{gain.low:+.3f}, {gain.high:+.3f}]"  # one cluster has none
     return (
         f"{line['memories']} memories, {line['questions']} ({line['n']}), {line['score']}: "
         f"plain {line['first']:.3f}, grounded {line['second']:.3f} "
-        f"({gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}], +{line['wins']} −{line['losses']}, "
+        f"({gain.value:+.3f}{within}, +{line['wins']} −{line['losses']}, "
         f"p = {line['p_cluster']:.2g} by {line['clusters']} clusters, {line['p_item']:.2g} by question; "
         f"KL {line['kl per token']:.2f} nats per token)"
     )

@@ -14,7 +14,7 @@ from mnemon.evals.prompting import prompt, prompt_hash
 from mnemon.evals.seams import Answer, Context, Question, Turn
 
 CHARACTERS_PER_TOKEN = 3.0  # a safe guess for English where the model cannot count
-_TOLD_ALIKE, _ANYTHING = 3, "Tell me something."  # mnemon.agent.compose has the reasons
+_TOLD_ALIKE, _ANYTHING = 3, "Tell me something."  # as in mnemon.agent.compose, whose prompts are others
 OVERHEAD_TOKENS = 160  # chat template, instructions and question, generously
 
 
