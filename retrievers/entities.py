@@ -24,6 +24,7 @@ class Mark(IntFlag):
     FIRST = 128  # somebody tells of themselves
     GREETS = 256  # greeting, thanks, small talk
     SHOWS = 512  # a picture with a caption
+    ORDERS = 1024  # how to answer from now on: "Always give metric units", "when I ask about rent, ..."
 
 
 ASKABLE = (Mark.TIME, Mark.PLACE, Mark.PERSON, Mark.NUMBER, Mark.REASON, Mark.NAME)
@@ -74,6 +75,18 @@ _GREETING = re.compile(
     r"absolutely|definitely|yeah|yep|sure|okay|ok|glad|you're welcome|aw+)\b",
     re.I,
 )
+_ORDER = re.compile(
+    r"(?:^|[.!?;\n]\s*)"
+    r"(?:(?:please|so|and|also|ok(?:ay)?|remember to|make sure (?:to|you)|i(?:'d| would) like you to|"
+    r"i want you to|you should)[\s,]+)*"
+    r"(?:always(?! (?:wanted|loved|been|happy|glad|nice|good|great|dreamed)\b)"
+    r"|never(?! (?:mind|heard|been|thought|knew|had|seen|tried)\b)|do(?:n't| not) ever"
+    r"|from now on|going forward|in (?:the )?future|every time|each time|any ?time)\b"
+    r"|\b(?<!what )(?:whenever|every time|each time|any ?time|if|when) (?:i|we) "
+    r"(?:ask|mention|bring up|(?:talk|speak) (?:about|of)|discuss)\b",
+    re.I,
+)
+_ORDER_WITHIN = 400  # characters: an order comes first or alone, not deep inside a long message
 _NAME = re.compile(r"(?<![.!?:\"“]\s)(?<!^)\b([A-Z][\w'&-]*(?:\s+[A-Z][\w'&-]*)*)|[\"“]([^\"”]{2,60})[\"”]")
 _NOT_NAMES = frozenset(
     [
@@ -170,6 +183,8 @@ def marks(text: str) -> Mark:
     ):
         if pattern.search(text):
             found |= mark
+    if _ORDER.search(text[:_ORDER_WITHIN]):
+        found |= Mark.ORDERS
     if names(text):
         found |= Mark.NAME
     tail = text.rstrip()

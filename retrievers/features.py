@@ -8,6 +8,7 @@ hundred thousand turns: z-scores over the history, or shares of what the query c
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from mnemon.retrievers.columns import Columns, Floats, Ints
 from mnemon.retrievers.entities import ASKABLE, ASSISTANT_NAMES, USER_NAMES, Mark, Mentions
+from mnemon.retrievers.kin import shipped_kin
 from mnemon.retrievers.piece_vectors import Cosines
 from mnemon.retrievers.segments import groups_of, mean_of_best, near_sums
 from mnemon.retrievers.timing import TimeSpan
@@ -27,11 +29,14 @@ WIDE = (1.0, 0.6, 0.3)
 Put = Callable[[str, NDArray[np.generic]], None]  # a feature's column
 
 KERNELS = {"turn": TURN, "near": NEAR, "wide": WIDE}
+AKIN_BESIDE = 0.7  # what a word counts for that stands in the turn before or after
+ORDERS = 4  # standing orders that one query takes in
 
 FEATURES = (
     "lex_turn", "lex_near", "lex_wide", "lex_session",  # BM25 over units, z over the history
     "lex_before", "lex_after",  # BM25 of the turn before and after, share of the query's best
     "share_turn", "share_near", "share_wide", "share_session",  # idf-weighted share of query terms found
+    "kin_turn", "kin_near",  # the same share, where words akin to the query's count for some of it
     "rarest", "pairs",  # the rarest query term is here; adjacent query terms occur together
     "dense_turn", "dense_near", "dense_session",  # cosine of the best piece, z over the history
     "dense_whole", "dense_first",  # of the mean of all pieces, of the first piece
@@ -43,6 +48,7 @@ FEATURES = (
     "when_time", "where_place", "who_person", "many_number", "why_reason", "which_name",
     "names",  # share of the query's names found here
     "asks", "answers", "greets", "first", "shows", "length", "opening",  # what sort of turn it is
+    "order",  # says how to answer from now on, and fits: 1 for the one that fits the query best, 1/2 ...
     "in_time", "told_time", "recent", "fact", "summary",
 )  # fmt: skip
 # What needs an embedder; 0 without one.
@@ -183,11 +189,38 @@ def rough(lanes: Lanes) -> Floats:
     return total
 
 
+def standing_orders(rows: Rows, columns: Columns, lanes: Lanes) -> Ints:
+    """The user's orders to the assistant that fit the query best, best first: an order seldom shares a word
+    with what it is to govern, so these few rows are looked at whatever the lanes say."""
+    users, assistants = _roles(rows)
+    if not users or not assistants:
+        return np.zeros(0, np.int64)
+    here = np.flatnonzero(lanes.eligible & ((columns.marks[:-1] & Mark.ORDERS) > 0))
+    here = here[np.isin(columns.speaker[here], users)]
+    fit = lanes.lexical["wide"] if lanes.cosines is None else lanes.cosines.best
+    return here[np.argsort(-fit[here], kind="stable")[:ORDERS]]
+
+
+def _roles(rows: Rows) -> tuple[list[int], list[int]]:
+    """Codes of the user and of the assistant among the speakers."""
+    return (
+        [code for name, code in rows.speakers.items() if name.lower() in USER_NAMES],
+        [code for name, code in rows.speakers.items() if name.lower() in ASSISTANT_NAMES],
+    )
+
+
 def describe(
-    rows: Rows, columns: Columns, asked: Asked, lanes: Lanes, pool: Ints, fresh: Floats | None = None
+    rows: Rows,
+    columns: Columns,
+    asked: Asked,
+    lanes: Lanes,
+    pool: Ints,
+    *,
+    fresh: Floats | None = None,
+    orders: Ints | None = None,
 ) -> NDArray[np.float32]:
-    """The feature matrix of the pool. `fresh` is how unlike the two turns before each is.
-    (pool,) → (pool, features)"""
+    """The feature matrix of the pool. `fresh` is how unlike the two turns before each is, `orders` are rows
+    of `standing_orders`. (pool,) → (pool, features)"""
     matrix = np.zeros((pool.size, len(FEATURES)), np.float32)
 
     def put(name: str, values: NDArray[np.generic]) -> None:
@@ -198,6 +231,11 @@ def describe(
         _put_dense(put, columns, lanes, lanes.cosines, pool)
     if fresh is not None:
         put("fresh", fresh)
+    _put_akin(put, rows, columns, asked, lanes, pool)
+    if orders is not None:
+        fits = np.zeros(len(rows))
+        fits[orders] = 0.5 ** np.arange(orders.size)
+        put("order", fits[pool])
     _put_turns(put, rows, columns, asked, pool)
     _put_times(put, columns, asked, pool)
     return matrix
@@ -247,6 +285,25 @@ def _put_lexical(put: Put, rows: Rows, columns: Columns, asked: Asked, lanes: La
     put("pairs", np.mean(together, axis=0) if together else np.zeros(pool.size))
 
 
+def _put_akin(put: Put, rows: Rows, columns: Columns, asked: Asked, lanes: Lanes, pool: Ints) -> None:
+    """A term counts wherever it or a word akin to it stands, for as much as the two are alike."""
+    kin = shipped_kin()
+    n, present = len(rows), max(int(columns.alive.sum()), 1)
+    before, after = columns.links[-1][pool], columns.links[1][pool]
+    here, near, total = np.zeros(pool.size), np.zeros(pool.size), 0.0
+    unknown = float(np.log1p(2 * present + 1))  # of a term that no row holds
+    for term in asked.terms:
+        best = np.zeros(n + 1)
+        for word, likeness in chain(kin.of(term), [(term, 1.0)]):
+            best[rows.postings(word)[0]] = likeness
+        weight = lanes.weights.get(term, unknown)
+        total += weight
+        here += weight * best[pool]
+        near += weight * np.maximum(best[pool], AKIN_BESIDE * np.maximum(best[before], best[after]))
+    put("kin_turn", here / max(total, 1e-9))
+    put("kin_near", near / max(total, 1e-9))
+
+
 def _put_dense(put: Put, columns: Columns, lanes: Lanes, cosines: Cosines, pool: Ints) -> None:
     cosine = cosines.best
     for name, lane in (("turn", "best"), ("whole", "whole"), ("first", "first")):
@@ -275,11 +332,10 @@ def _put_turns(put: Put, rows: Rows, columns: Columns, asked: Asked, pool: Ints)
         put("speaker", np.isin(speaker[pool], codes))
         put("speaker_other", np.isin(speaker[pool], codes, invert=True))
         put("speaker_before", np.isin(speaker[columns.links[-1][pool]], codes))
-    users = {code for name, code in rows.speakers.items() if name.lower() in USER_NAMES}
-    assistants = {code for name, code in rows.speakers.items() if name.lower() in ASSISTANT_NAMES}
+    users, assistants = _roles(rows)
     if users and assistants:
-        put("own", np.isin(speaker[pool], list(users)))
-        put("own_other", np.isin(speaker[pool], list(assistants)))
+        put("own", np.isin(speaker[pool], users))
+        put("own_other", np.isin(speaker[pool], assistants))
     shown = columns.marks[pool]
     around = columns.marks[columns.links[-1][pool]] | columns.marks[columns.links[1][pool]]
     wanted = [mark for mark in ASKABLE if mark in asked.kinds]

@@ -29,6 +29,18 @@ _FRAME = re.compile(
 )
 
 
+_RECALLS = re.compile(
+    r"\b(?:did|have|had|were|was) (?:i|we|you)\b"
+    r"|\b(?:i|we|you) (?:\w+ )?(?:said|told|mention|mentioned|brought|discussed|talked|shared|asked)\b",
+    re.I,
+)
+
+
+def recalls(text: str) -> bool:
+    """Whether it asks for what was said, not for something now: "did I tell you", "the way you mentioned"."""
+    return _RECALLS.search(text) is not None
+
+
 def subject(text: str) -> str:
     """The question without its frame; the question itself where it has none, or nothing else is left."""
     left, frames = _FRAME.subn(" ", text)

@@ -28,8 +28,9 @@ from mnemon.retrievers.features import (
     lexical_lanes,
     rough,
     scales,
+    standing_orders,
 )
-from mnemon.retrievers.framing import subject
+from mnemon.retrievers.framing import recalls, subject
 from mnemon.retrievers.fusion import hand_set_scores
 from mnemon.retrievers.head import Comparison, Head
 from mnemon.retrievers.piece_vectors import PieceVectors
@@ -42,6 +43,7 @@ from mnemon.retrievers.timing import TimeSpan, looks_back, resolve_time
 from mnemon.retrievers.trunk import Trunk, shipped_session_trunk, shipped_trunk
 from mnemon.retrievers.windows import Rows, pieces, spoken
 
+NO_ROWS = np.zeros(0, np.int64)
 POOL = 400  # rows that are described and ranked
 HOLE_FRACTION = 4  # rebuild when more than one row in so many is a hole
 
@@ -200,9 +202,10 @@ class HistoryRetriever:
         lanes, in_time = self._lanes(columns, asked, query)
         pool = best(rough(lanes), np.flatnonzero(lanes.eligible), self.pool)
         extra = [row for id_ in also if (row := self._rows.row_of.get(id_)) is not None]
-        pool = np.union1d(pool, np.array(extra, np.int64))
+        orders = standing_orders(self._rows, columns, lanes) if not recalls(query.text) else NO_ROWS
+        pool = np.union1d(pool, np.concatenate([np.array(extra, np.int64), orders]))
         fresh = None if asked.vector is None else self._fresh(columns, pool)
-        features = describe(self._rows, columns, asked, lanes, pool, fresh)
+        features = describe(self._rows, columns, asked, lanes, pool, fresh=fresh, orders=orders)
         return _Seen(columns, asked, lanes, pool, features, self._judge(features), in_time)
 
     def _fresh(self, columns: Columns, pool: Ints) -> Floats:

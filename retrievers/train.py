@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemon.errors import DataError
-from mnemon.retrievers.features import DENSE, FEATURES
+from mnemon.retrievers.features import DENSE, FEATURES, INDEX
 from mnemon.retrievers.fusion import hand_set_scores
 from mnemon.retrievers.history import HistoryRetriever
 from mnemon.retrievers.pairs import Example, History
@@ -27,11 +27,14 @@ from mnemon.retrievers.trunk import CLIP, Array, Trunk
 
 RIVALS, OTHERS = 80, 40  # rows of a pool that are trained on, besides the evidence
 MADE_UP = 0.3  # weight of a made-up wish beside a query that was really asked, for the ranker of sessions
-SPREAD = 0.1  # prior variance of weights that are moved to suit few questions, many of them alike
+# Prior variance of weights moved to suit few questions, many of them alike: of a trunk's, and of those of
+# sessions, which start from nothing.
+SPREAD, SESSION_SPREAD = 0.03, 0.1
 # A person's weights vary along the directions learnt, less than the histories trained on did, and a little in
 # every feature: nobody's ways are quite those of the people trained on.
 LEARNT, OWN = 0.5, 0.1
 LIVELY = 0.02  # a feature that varies less than this in training is switched off
+ORDER_UNIT = 0.25  # of the feature "order": measured by how seldom orders are, all would be clipped alike
 NEWTON, SETTLED = 12, 1e-3  # steps at most; a step that moves no weight by more ends them
 
 
@@ -156,6 +159,8 @@ def _usual(data: Sequence[Question]) -> tuple[Array, Array]:
     """Mean of each feature, and one over its standard deviation."""
     everything = np.concatenate([question.features for question in data])
     mean, deviation = everything.mean(0), everything.std(0)
+    if _is_turn(data[0]):
+        deviation[INDEX["order"]] = ORDER_UNIT
     scale = np.where(deviation < LIVELY, 0.0, 1.0 / np.maximum(deviation, LIVELY))
     return mean.astype(np.float32), scale.astype(np.float32)
 
@@ -169,15 +174,15 @@ def train_sessions(data: Sequence[Question]) -> Trunk:
         hidden=np.zeros((count, 0), np.float32), bias=np.zeros(0, np.float32),
         weights=np.zeros(count, np.float32), basis=np.zeros((count, 0), np.float32),
     )  # fmt: skip
-    return adapt(blank, data)
+    return adapt(blank, data, spread=SESSION_SPREAD)
 
 
-def adapt(trunk: Trunk, data: Sequence[Question]) -> Trunk:
+def adapt(trunk: Trunk, data: Sequence[Question], *, spread: float = SPREAD) -> Trunk:
     """The trunk with the weights that suit these questions best, under a Gaussian around its own."""
     order = np.random.default_rng(0)
     used = [_thinned(question, order) for question in data if question.gold.any()]
     with one_thread():
-        return replace(trunk, weights=_nearest(trunk, used, SPREAD).astype(np.float32))
+        return replace(trunk, weights=_nearest(trunk, used, spread).astype(np.float32))
 
 
 def _shared(
@@ -312,7 +317,7 @@ def train_rankers(
         "questions": {"turns": len(turns), "sessions": len(whole)},
         "histories": len(histories),
         "recipe": asdict(recipe),
-        "session_recipe": {"spread": SPREAD, "made_up": MADE_UP},
+        "session_recipe": {"spread": SESSION_SPREAD, "made_up": MADE_UP},
         "held_out": held_out(indexed, turns, recipe),
     }
     return Trained(replace(trunk, card=card), replace(of_sessions, card=card), card)

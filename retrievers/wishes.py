@@ -1,7 +1,9 @@
-"""Wishes told once among other talk, and requests that ought to honour them and share no word with them.
+"""Wishes and standing orders told once among other talk, and requests that ought to honour them and share no
+word with them.
 
-Made-up training data: somebody who asks for a restaurant seldom repeats what they cannot eat. The wishes are
-in `data/wishes.json`; they are laid into a history that is given. Seeded. Knows no ranking.
+Made-up training data: somebody who asks for a restaurant seldom repeats what they cannot eat, nor how they
+like to be answered. Both are in `data/wishes.json`; they are laid into a history that is given. Seeded.
+Knows no ranking.
 """
 
 import json
@@ -16,7 +18,7 @@ from typing import NamedTuple
 from mnemon.retrievers.pairs import Example, History
 from mnemon.retrievers.seams import Document
 
-WISHES = 16  # in one history
+WISHES, ORDERS = 16, 8  # in one history
 WEIGHT = 3.0  # there are few of them
 
 
@@ -25,16 +27,24 @@ class _Wish(NamedTuple):
     asked: list[str]  # requests that ought to honour it
 
 
+class _Bank(NamedTuple):
+    wishes: list[_Wish]
+    orders: list[_Wish]
+    noted: list[str]  # how an assistant takes one in
+
+
 @cache
-def _bank() -> tuple[list[_Wish], list[str]]:
+def _bank() -> _Bank:
     stored = json.loads(files(__package__).joinpath("data/wishes.json").read_text(encoding="utf-8"))
-    return [_Wish(**wish) for wish in stored["wishes"]], stored["noted"]
+    wishes, orders = ([_Wish(**wish) for wish in stored[kind]] for kind in ("wishes", "orders"))
+    return _Bank(wishes, orders, stored["noted"])
 
 
 def with_wishes(name: str, documents: Sequence[Document], rng: random.Random) -> History:
     """The turns of a user and an assistant with wishes among them: half in a conversation of their own, half
     at the end of one that is there."""
-    wishes, noted = _bank()
+    bank = _bank()
+    told = [*rng.sample(bank.wishes, WISHES), *rng.sample(bank.orders, ORDERS)]
     by_session: dict[str, list[Document]] = {}
     for document in documents:
         by_session.setdefault(document.session, []).append(document)
@@ -42,7 +52,7 @@ def with_wishes(name: str, documents: Sequence[Document], rng: random.Random) ->
     assistant = next((d.speaker for d in documents if d.speaker != user), "Assistant")
     found, examples = list(documents), []
     last = max(d.time for d in documents if d.time is not None)
-    for number, wish in enumerate(rng.sample(wishes, WISHES)):
+    for number, wish in enumerate(told):
         home = by_session[rng.choice(sorted(by_session))]
         end = home[-1]
         assert end.time is not None
@@ -54,7 +64,11 @@ def with_wishes(name: str, documents: Sequence[Document], rng: random.Random) ->
             time=end.time + timedelta(minutes=2),
         )  # fmt: skip
         reply = replace(
-            said, id=f"{session}:{start + 1}", text=rng.choice(noted), speaker=assistant, position=start + 1
+            said,
+            id=f"{session}:{start + 1}",
+            text=rng.choice(bank.noted),
+            speaker=assistant,
+            position=start + 1,
         )
         found += [said, reply]
         if not alone:

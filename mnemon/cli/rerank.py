@@ -107,6 +107,49 @@ def held_out(
 
 
 @rerank.command()
+def kin(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the table goes.")] = Path("kin.npz"),
+    word: Annotated[
+        list[str] | None, typer.Option("--word", help="Only show the relatives of this word.")
+    ] = None,
+    embedder: EmbedderOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the table of words that go together, which ranking uses; or look words up in the shipped one."""
+    from mnemon.errors import UsageError
+    from mnemon.models import model_path
+    from mnemon.retrievers.kin import make, shipped_kin, vocabulary
+    from mnemon.retrievers.text import Tokenizer
+    from mnemon.settings import load_settings
+
+    if word:
+        table, stems = shipped_kin(), Tokenizer("english")
+        found = {one: {r.stem: r.likeness for stem in stems(one) for r in table.of(stem)} for one in word}
+        emit(found, as_json=as_json, human=_print_kin)
+        return
+    settings = load_settings(embedder=embedder, device=device)
+    model = _embedder(settings)
+    if model is None:
+        raise UsageError("Words are compared by an embedder.", hint="Name one with --embedder.")
+    made = make(vocabulary(model_path(settings.embedder)), model)
+    made.save(output)
+    emit(
+        {"output": str(output), "words": len(made)},
+        as_json=as_json,
+        human=lambda data: f"{data['output']}: {data['words']:,} words",
+    )
+
+
+def _print_kin(found: dict[str, dict[str, float]]) -> None:
+    rows = [
+        (word, ", ".join(f"{stem} {likeness:.2f}" for stem, likeness in reversed(relatives.items())))
+        for word, relatives in found.items()
+    ]
+    print_table(["Word", "Goes together with (stems, most alike first)"], rows)
+
+
+@rerank.command()
 def show(
     path: Annotated[
         Path | None, typer.Argument(help="A trunk.npz; the shipped one if left out.", show_default=False)

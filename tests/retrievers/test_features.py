@@ -126,3 +126,62 @@ def test_pieces_keep_every_word_and_stay_short() -> None:
     assert "".join(found).replace(" ", "") == text.replace(" ", "")
     assert max(map(len, found)) <= 480 * 1.6 + 1
     assert pieces("short") == ["short"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Always give metric units.",
+        "Thanks! From now on, keep it short.",
+        "Please never use tables.",
+        "Whenever I ask about rent, quote the law.",
+        "I want you to always show the calculation.",
+    ],
+)
+def test_a_standing_order_is_seen(text: str) -> None:
+    assert Mark.ORDERS in marks(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Never mind, thanks.",
+        "Always happy to help!",
+        "I always travel with hand luggage only.",
+        "What if I mention the gap?",
+        "We talked about it when I was in Rome.",
+    ],
+)
+def test_other_talk_is_no_order(text: str) -> None:
+    assert Mark.ORDERS not in marks(text)
+
+
+def test_the_orders_that_fit_best_are_looked_at_whatever_the_lanes_say() -> None:
+    retriever = HistoryRetriever(trunk="hand-set", pool=3)
+    said = [
+        "Always answer in euros when I ask about prices.",
+        *[f"The boat costs {n} euros." for n in range(30)],
+    ]
+    said += ["From now on, no tables.", "I always eat early."]
+    retriever.add(
+        [
+            Document(id=str(place), text=text, speaker="user" if place != 5 else "assistant", position=place)
+            for place, text in enumerate(said)
+        ]
+    )
+    pool = retriever.describe(Query(text="How many euros for prices of boats?"))
+    order = dict(zip(pool.ids, pool.features[:, INDEX["order"]].tolist(), strict=True))
+    assert order.pop("0") == 1.0
+    assert order.pop("31") == 0.5
+    assert set(order.values()) == {0.0}
+
+
+def test_friends_give_each_other_no_orders() -> None:
+    retriever = HistoryRetriever(trunk="hand-set")
+    retriever.add(
+        [
+            Document(id="a", text="Always call me when I ask about him.", speaker="Ana", position=0),
+            Document(id="b", text="Sure.", speaker="Ben", position=1),
+        ]
+    )
+    assert not retriever.describe(Query(text="When do I call?")).features[:, INDEX["order"]].any()
