@@ -47,6 +47,12 @@ class Understanding:
         """Nothing but what the person said can answer this; without it the answer is not known."""
         return self.matter == "person" and self.kind == "extraction"
 
+    @property
+    def impersonal(self) -> bool:
+        """It asks for one thing, or how something is done, and does not say whose: the world's, mostly."""
+        one_thing = self.kind == "extraction" or _HOW.match(self.whole) is not None
+        return self.matter == "world" and one_thing and not _OF_ONESELF.search(self.whole)
+
 
 _SMALL_TALK = re.compile(
     r"(?:(?:hi|hello|hey|thanks?|thank you|ok(?:ay)?|yes|no|sure|bye|good ?bye|see you|great|cool|nice"
@@ -70,9 +76,11 @@ _REQUEST = re.compile(
 _OF_THE_WORLD = re.compile(
     r"\b(?:translate|definition of|define|capital (?:city )?of|population of|who (?:wrote|invented"
     r"|painted|discovered)"
-    r"|how do you (?:say|spell|pronounce)|square root|meaning of the word)\b|\d\s*[-+*/x×÷^]\s*\d",
+    r"|how do you (?:say|spell|pronounce)|square root|meaning of the word)\b|\d\s*[-+*/x×÷^]\s*\d"
+    r"|\Awhat (?:is|are) (?:an? )?(?-i:[a-z]+)\?\Z",
     re.IGNORECASE,
 )
+_HOW = re.compile(r"\s*how (?:do|does|to)\b", re.IGNORECASE)
 _ABSTRACTION = re.compile(
     r"\b(?:summari[sz]e|summary|overview|overall|in general|generally|usually|typically|tend to"
     r"|patterns?|how often"
@@ -320,6 +328,11 @@ def speaks_of(question: str, memory: str) -> bool:
             return False
     names = _names(question)
     return not names or any(name.lower() in words for name in names)
+
+
+def share_a_name(question: str, memory: str) -> bool:
+    words = set(re.findall(r"[^\W_]+", memory.lower()))
+    return any(name.lower() in words for name in _names(question))
 
 
 def _possessed(question: str) -> list[str]:

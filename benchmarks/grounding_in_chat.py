@@ -17,7 +17,7 @@ from typing import Any
 from grounding_gain import ASKING, FACTS, says
 from many_replies import mean
 
-from mnemon.agent import Assistant, LocalChatModel, ReplyOptions
+from mnemon.agent import Assistant, AssistantReply, LocalChatModel, ReplyOptions
 from mnemon.evals.stats import paired_test
 from mnemon.front import Memory
 
@@ -80,30 +80,28 @@ ELSEWHERE = (
 
 def both(model: LocalChatModel, messages: Sequence[str]) -> list[dict[str, Any]]:
     """Per message the reply with grounding and without, and what the first one's trace says of it."""
+    grounded, plain = (replies(model, messages, grounding) for grounding in (1.0, 0.0))
+    return [
+        {
+            "asked": message,
+            "grounded": one.text,
+            "plain": other.text,
+            "memories": [memory.text for memory in one.memories],
+            "share": one.trace.shares().get(TERM, 0.0) if one.trace is not None else 0.0,
+            "kl": one.trace.kl if one.trace is not None else 0.0,
+        }
+        for message, one, other in zip(messages, grounded, plain, strict=True)
+    ]
+
+
+def replies(model: LocalChatModel, messages: Sequence[str], grounding: float) -> list[AssistantReply]:
+    """From a memory of its own: what is said to one assistant is not to be recalled by the other."""
     with Memory.open(":memory:") as memory:
         person = memory.for_user("ana")
         for number, fact in enumerate(FACTS):
             person.remember(fact.memory, session=f"day {number}")
-        assistants = [
-            Assistant(person, model, options=OPTIONS, grounding=g, strength=0.0) for g in (1.0, 0.0)
-        ]
-        rows = []
-        for number, message in enumerate(messages):
-            grounded, plain = (
-                one.reply(message, thread=f"{number} {place}") for place, one in enumerate(assistants)
-            )
-            shares = grounded.trace.shares() if grounded.trace is not None else {}
-            rows.append(
-                {
-                    "asked": message,
-                    "grounded": grounded.text,
-                    "plain": plain.text,
-                    "memories": [one.text for one in grounded.memories],
-                    "share": shares.get(TERM, 0.0),
-                    "kl": grounded.trace.kl if grounded.trace is not None else 0.0,
-                }
-            )
-    return rows
+        one = Assistant(person, model, options=OPTIONS, grounding=grounding, strength=0.0)
+        return [one.reply(message, thread=str(number)) for number, message in enumerate(messages)]
 
 
 def main() -> None:

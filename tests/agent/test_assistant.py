@@ -127,6 +127,22 @@ def test_what_bears_on_nothing_is_not_offered(ana, clock):
     assert assistant.reply("Name the capital city of France!").memories == ()
 
 
+def test_to_a_small_model_an_impersonal_question_brings_just_what_it_asks_for(ana, clock):
+    ana.remember("My locker number is 318.")
+    ana.remember("My brother Rui fears big spiders.")
+
+    def offered(question, **layout):
+        assistant, _ = assistant_of(ana, clock, ["?"], **layout)
+        return " ".join(memory.text for memory in assistant.reply(question, thread=question).memories)
+
+    small = {"layout": Layout(memories=2, fenced=False, thread_tokens=50)}
+    assert offered("How many legs do big spiders have?", **small) == ""
+    assert "Rui" in offered("How many legs do big spiders have?")
+    assert "318" in offered("What is the locker number?", **small)
+    assert "318" in offered("What is my number?", **small)
+    assert "spiders" in offered("How many legs did the spiders that Rui fears have?", **small)
+
+
 def test_what_was_not_found_is_asked_for_again_in_other_words(ana, clock):
     ana.remember("The cello concert in Faro begins at eight.", session="earlier")
     assistant, _ = assistant_of(ana, clock, ["Tell me.", "At eight [m1]."])

@@ -194,3 +194,25 @@ def test_a_memory_of_another_relation_is_no_answer(question, memory, about):
 )
 def test_some_messages_cannot_be_understood_alone(message, alone):
     assert stands_alone(message) is alone
+
+
+@pytest.mark.parametrize(
+    ("message", "impersonal"),
+    [
+        ("How many legs does a spider have?", True),
+        ("How do planes stay in the air?", True),
+        ("What is the locker number?", True),
+        ("What is my locker number?", False),
+        ("Where did we meet?", False),
+        ("Recommend a good detective novel.", False),  # likings help there
+    ],
+)
+def test_some_questions_do_not_say_that_they_are_the_persons(message, impersonal):
+    assert read(message).impersonal is impersonal
+
+
+def test_what_a_word_means_is_the_worlds():
+    assert not read("What is knitting?").needs_memory
+    assert not read("What is a glacier?").needs_memory
+    assert read("What is Ines?").needs_memory
+    assert read("What is the plan?").needs_memory
