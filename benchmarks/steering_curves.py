@@ -157,8 +157,8 @@ def show(rows: Sequence[Row]) -> None:
         if mine:
             print(f"{method}\n")
             _show_ours(mine, others, base)
-            middle = [row for row in mine if row["strength"] == MATRIX_BUDGET]
-            _show_matrix(sorted(middle, key=lambda row: list(MEASURE_OF).index(row["trait"])), base)
+    middle = [row for row in rows if row["method"] == OURS and row["strength"] == MATRIX_BUDGET]
+    _show_matrix(sorted(middle, key=lambda row: list(MEASURE_OF).index(row["trait"])), base)
     _show_others(others, base)
 
 

@@ -11,6 +11,7 @@ from mnemon.agent.decoding.hf import TransformersTrunk
 from mnemon.agent.decoding.llama import LlamaTrunk
 from mnemon.agent.decoding.rows import RowPrompt, TrunkRowModel
 from mnemon.agent.decoding.styles import StyleVector, style_from_texts
+from mnemon.agent.decoding.traits import trait
 from mnemon.agent.local import LocalChatModel
 from mnemon.errors import UsageError
 from tests.agent import tiny_llama
@@ -77,6 +78,20 @@ def test_a_style_costs_one_row(folder: Path) -> None:
     assert reply.text != plain
     assert reply.trace.rows == reply.trace.forwards == len(reply.trace.tokens) - 1  # type: ignore[attr-defined]
     assert model.reply(hello, options).text == plain  # and nobody else is styled
+
+
+def test_a_style_is_one_reward_among_others_under_their_budget(folder: Path) -> None:
+    model = LocalChatModel.open(folder, device="cpu", dtype="float32")
+    model.add_style("ana", real=["HELLO YOU!!", "YES!!"], generic=["hello you.", "yes."], strength=4.0)
+    steering = presets.budgeted(
+        [*trait("excited", end_ids=model.codec.end_ids), presets.own_style("ana")], epsilon=0.3
+    )
+    hello = [{"role": "user", "content": "Hello"}]
+    trace = model.steer(hello, steering, options=ReplyOptions(max_tokens=10)).reply.trace  # type: ignore[attr-defined]
+    assert sorted(steering.used_branches()) == ["base", "styled"]
+    assert trace.rows == 2 * trace.forwards
+    assert 0 < trace.kl <= 0.3 * len(trace.tokens)
+    assert any(token.contributions["own style"] for token in trace.tokens)
 
 
 def test_styles_that_do_not_fit(folder: Path) -> None:
