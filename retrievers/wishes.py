@@ -53,6 +53,7 @@ def with_wishes(name: str, documents: Sequence[Document], rng: random.Random) ->
     found, examples = list(documents), []
     last = max(d.time for d in documents if d.time is not None)
     for number, wish in enumerate(told):
+        order = number >= WISHES
         home = by_session[rng.choice(sorted(by_session))]
         end = home[-1]
         assert end.time is not None
@@ -76,7 +77,8 @@ def with_wishes(name: str, documents: Sequence[Document], rng: random.Random) ->
         for asked in wish.asked:
             examples.append(
                 Example(
-                    text=asked, gold=(said.id,), time=last + timedelta(days=1), sessions=(session,),
+                    text=asked, gold=(said.id,), time=last + timedelta(days=1),
+                    sessions=() if order else (session,),  # nobody asks for the talk in which an order fell
                     weight=WEIGHT,
                 )
             )  # fmt: skip
