@@ -12,7 +12,7 @@ from mnemon.agent import Assistant, LocalChatModel, ReplyOptions
 from mnemon.agent.decoding import Branch, Fixed, Steering, Term, attribute, budgeted, grounding
 from mnemon.agent.decoding.policies import Scheduled
 from mnemon.agent.decoding.presets import context_steering, grounding_term, on_topic
-from mnemon.agent.decoding.rewards import Rule
+from mnemon.agent.decoding.rewards import Rule, SentenceLength
 from mnemon.agent.decoding.traits import trait
 from mnemon.agent.model_server import ServedChatModel, create_model_app
 from mnemon.agent.server import Limits, serving
@@ -128,7 +128,12 @@ def test_an_assistant_does_not_notice(tmp_path):
             ),
             "41 branches",
         ),
-        (lambda _: Steering(name="x", policy=Fixed(float("nan")), mix={"base": 2.0}), "NaN"),
+        (
+            lambda _: Steering(
+                name="x", policy=Fixed(1.0), terms=(Term(name="own", reward=SentenceLength(float("nan"))),)
+            ),
+            "NaN",
+        ),
     ],
     ids=["adapter", "model", "long", "policy", "function", "branches", "nan"],
 )  # fmt: skip
