@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import as_file, files
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ NEAREST = 24  # relatives of a word at most
 LEAST = 0.45  # cosine from which a word is a relative
 NONE = 0.35  # cosine at which a likeness would be 0: two words picked at random have about 0.2
 SHORTEST = 3  # letters of a word
+MOST = 2**16  # stems: their numbers are kept in two bytes
 _STEPS = 255  # a likeness is kept in one byte
 _BLOCK = 1024  # words compared with all others at a time
 
@@ -101,13 +102,14 @@ def vocabulary(model: Path) -> list[str]:
 
 
 def make(words: Sequence[str], embedder: Embedder) -> Kin:
-    """The table of these words, commonest first: of words with one stem the first stands for all."""
+    """The table of these words, commonest first: of words with one stem the first stands for all, and of too
+    many stems the rarest are left out."""
     stems = Tokenizer("english")
     by_stem: dict[str, str] = {}
     for word in words:
         for stem in stems(word):
             by_stem.setdefault(stem, word)
-    chosen = sorted(by_stem)
+    chosen = sorted(islice(by_stem, MOST))
     vectors = embedder.embed_texts([by_stem[stem] for stem in chosen])
     found = list(chain.from_iterable(_nearest(vectors, start) for start in range(0, len(chosen), _BLOCK)))
     starts = np.concatenate([[0], np.cumsum([others.size for others, _ in found])]).astype(np.int64)
