@@ -15,6 +15,7 @@ from mnemon.agent.seams import (
 
 if TYPE_CHECKING:
     from mnemon.agent.assistant import Assistant, AssistantReply
+    from mnemon.agent.compose import apart_from_the_best
     from mnemon.agent.endpoint import EndpointChatModel
     from mnemon.agent.local import LocalChatModel
     from mnemon.agent.opening import open_model
@@ -33,6 +34,7 @@ __all__ = [
     "ReplyStream",
     "Tool",
     "Usage",
+    "apart_from_the_best",
     "check_messages",
     "memory_tools",
     "open_model",
@@ -44,6 +46,7 @@ _LAZY = {
     "EndpointChatModel": "mnemon.agent.endpoint",
     "LocalChatModel": "mnemon.agent.local",
     "Tool": "mnemon.agent.tools",
+    "apart_from_the_best": "mnemon.agent.compose",
     "memory_tools": "mnemon.agent.tools_memory",
     "open_model": "mnemon.agent.opening",
 }

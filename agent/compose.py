@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 from mnemon.agent.fence import fenced, orders, quotable, quoted_lines
 from mnemon.agent.seams import Message, Observation
@@ -92,6 +92,7 @@ def layout_for(parameters: int | None) -> Layout:
     return next(layout for bound, layout in _LAYOUTS if size <= bound)
 
 
+_T = TypeVar("_T")
 _TOLD_ALIKE = 3  # memories in a prompt from which on their way of telling outweighs what the best one says
 _ANYTHING = "Tell me something."  # what nobody's memory is asked for
 
@@ -116,8 +117,14 @@ class Prompt:
     sizes: Mapping[str, int] = field(default_factory=dict)  # tokens by part
 
 
-def _beside_the_best(in_time: Sequence[Recalled], ranked: Sequence[Recalled]) -> tuple[Recalled, ...]:
-    return tuple(memory for memory in in_time if memory is not ranked[0])
+def apart_from_the_best(
+    told: Sequence[_T], is_best: Callable[[_T], bool] | None, question: str
+) -> tuple[tuple[_T, ...], str]:
+    """What grounding contrasts a prompt with: the memories that its twin keeps, and what the twin asks (see
+    `Prompt`). `is_best` is None where no one of them is best."""
+    if is_best is None or len(told) < _TOLD_ALIKE:
+        return (), question
+    return tuple(one for one in told if not is_best(one)), _ANYTHING
 
 
 def compose(
@@ -154,7 +161,6 @@ def compose(
     harmless = [one for one in seen if layout.fenced or not orders(one.text)]
     chosen = _fitting_memories(harmless, min(layout.memory_tokens, room // 2), count_tokens)
     in_time = tuple(sorted(chosen, key=lambda memory: memory.time))
-    others = _beside_the_best(in_time, chosen) if len(chosen) >= _TOLD_ALIKE and not many else ()
     for_memories = sum(count_tokens(line.text) for line in in_time)
     safe = [one for one in observed if layout.fenced or not orders(one.text)]
     results = _fitting_observations(safe, min(layout.tool_tokens, (room - for_memories) // 2), count_tokens)
@@ -167,9 +173,10 @@ def compose(
     build = _fenced if layout.fenced else _plain
     # A small model takes the "No" of "No, she is called Ines." for its own opinion and says it back.
     put = (_PUT_RIGHT.sub("", question) or question) if telling else question
+    others, asking = apart_from_the_best(in_time, None if many else lambda memory: memory is chosen[0], put)
     return Prompt(
         messages=build(system, in_time, results, before, put),
-        ungrounded=build(system, others, (), before, _ANYTHING if others else put),
+        ungrounded=build(system, others, (), before, asking),
         memories=in_time,
         left_out=len(thread) - len(tail),
         question=question,

@@ -321,7 +321,7 @@ def speaks_of(question: str, memory: str) -> bool:
 
     Says no only where it is sure: asked for a brother, what is known of a sister is no answer.
     """
-    words = set(re.findall(r"[^\W_]+", memory.lower()))
+    words = _words(memory)
     for asked in _possessed(question):
         group = _GROUPS.get(asked)
         if group is not None and not group & (words | {word.removesuffix("s") for word in words}):
@@ -331,8 +331,12 @@ def speaks_of(question: str, memory: str) -> bool:
 
 
 def share_a_name(question: str, memory: str) -> bool:
-    words = set(re.findall(r"[^\W_]+", memory.lower()))
+    words = _words(memory)
     return any(name.lower() in words for name in _names(question))
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[^\W_]+", text.lower()))
 
 
 def _possessed(question: str) -> list[str]:

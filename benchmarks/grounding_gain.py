@@ -33,7 +33,7 @@ from typing import Any, Literal, NamedTuple
 from answer_choices import Answered, chosen_right, read_choices, wrong_answers
 from many_replies import SteeringFor, mean, write_all
 
-from mnemon.agent import LocalChatModel, Message
+from mnemon.agent import LocalChatModel, Message, apart_from_the_best
 from mnemon.agent.decoding import Branch, Steering, grounding
 from mnemon.evals import Case, Context, Opening
 from mnemon.evals.locomo import LoCoMo
@@ -48,8 +48,6 @@ from mnemon.settings import load_settings
 TOGETHER = 25  # replies in one batch
 READ_TOGETHER = 5  # questions whose choices are one batch
 TOKENS = 24
-TOLD_ALIKE = 3  # memories from which on the assistant contrasts with the others
-ANYTHING = "Tell me something."
 HELPER = "You are a helpful assistant."
 ASKING = ("{q}", "Remind me: {q}", "I forgot something. {q}", "{q} Answer in one short sentence.")
 
@@ -157,13 +155,13 @@ def own_questions(facts: str, memories: int, against: Against) -> list[Asked]:
             question = asking.format(q=fact_.question)
             wanted = embedder.embed_queries([question])[0]
             best = max(known, key=lambda memory: float(vectors[memory] @ wanted))
-            others = against == "others" and memories >= TOLD_ALIKE
-            rest = [memory for memory in known if memory != best] if others else []
+            is_best = None if against == "nothing" else best.__eq__
+            rest, put = apart_from_the_best(known, is_best, question)
             asked = Asked(
                 id=f"{place}/{way}",
                 cluster=f"fact {place}",
                 told=conversation(told(known), question),
-                against=conversation(told(rest), ANYTHING) if others else conversation(HELPER, question),
+                against=conversation(told(rest) if rest else HELPER, put),
                 scores=says(fact_.answers),
             )
             made.append(asked)

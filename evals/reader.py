@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from mnemon.agent import Reply, ReplyOptions
+from mnemon.agent import Reply, ReplyOptions, apart_from_the_best
 from mnemon.errors import UsageError
 from mnemon.evals.prompting import prompt, prompt_hash
 from mnemon.evals.seams import Answer, Context, Question, Turn
 
 CHARACTERS_PER_TOKEN = 3.0  # a safe guess for English where the model cannot count
-_TOLD_ALIKE, _ANYTHING = 3, "Tell me something."  # as in mnemon.agent.compose, whose prompts are others
 OVERHEAD_TOKENS = 160  # chat template, instructions and question, generously
 
 
@@ -75,7 +74,7 @@ class ModelReader:
         kept = fit(context, self.context_tokens, self.count)
         messages = _laid_out(question, kept)
         if self.grounded is not None and kept:
-            reply = self.grounded(messages, self.ungrounded(question, context), options)
+            reply = self.grounded(messages, _ungrounded(question, context, kept), options)
         else:
             reply = self.model.reply(messages, options)
         usage = reply.usage
@@ -104,13 +103,16 @@ class ModelReader:
         return _laid_out(question, fit(context, self.context_tokens, self.count))
 
     def ungrounded(self, question: Question, context: Context) -> list[dict[str, str]]:
-        """As the assistant has it: from three turns on all but the one that ranks first, and a question for
-        nothing in particular; fewer or unranked, the same question and no turns."""
-        kept = fit(context, self.context_tokens, self.count)
-        if len(kept) < _TOLD_ALIKE or not context.ranking:
-            return _laid_out(question, ())
-        others = [turn for turn in kept if turn.id != context.ranking[0]]
-        return _laid_out(replace(question, text=_ANYTHING), others)
+        """What grounding contrasts `messages` with."""
+        return _ungrounded(question, context, fit(context, self.context_tokens, self.count))
+
+
+def _ungrounded(question: Question, context: Context, kept: Sequence[Turn]) -> list[dict[str, str]]:
+    best = context.ranking[0] if context.ranking else None
+    others, asking = apart_from_the_best(
+        kept, None if best is None else lambda turn: turn.id == best, question.text
+    )
+    return _laid_out(replace(question, text=asking), others)
 
 
 def _laid_out(question: Question, turns: Sequence[Turn]) -> list[dict[str, str]]:

@@ -192,13 +192,19 @@ def rough(lanes: Lanes) -> Floats:
 def standing_orders(rows: Rows, columns: Columns, lanes: Lanes) -> Ints:
     """The user's orders to the assistant that fit the query best, best first: an order seldom shares a word
     with what it is to govern, so these few rows are looked at whatever the lanes say."""
+    given = columns.once("orders", lambda: _orders_given(rows, columns))
+    here = given[lanes.eligible[given]]
+    fit = lanes.lexical["wide"] if lanes.cosines is None else lanes.cosines.best
+    return here[np.argsort(-fit[here], kind="stable")[:ORDERS]]
+
+
+def _orders_given(rows: Rows, columns: Columns) -> Ints:
+    """Rows in which a user tells an assistant how to answer from now on."""
     users, assistants = _roles(rows)
     if not users or not assistants:
         return np.zeros(0, np.int64)
-    here = np.flatnonzero(lanes.eligible & ((columns.marks[:-1] & Mark.ORDERS) > 0))
-    here = here[np.isin(columns.speaker[here], users)]
-    fit = lanes.lexical["wide"] if lanes.cosines is None else lanes.cosines.best
-    return here[np.argsort(-fit[here], kind="stable")[:ORDERS]]
+    here = np.flatnonzero(columns.marks[:-1] & Mark.ORDERS)
+    return here[np.isin(columns.speaker[here], users)]
 
 
 def _roles(rows: Rows) -> tuple[list[int], list[int]]:
